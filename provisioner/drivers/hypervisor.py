@@ -1,0 +1,217 @@
+"""The seam to a hypervisor: what a VM's life needs of one host, and nothing of how it is done.
+
+Four small protocols (inventory, volumes, devices, domains) under one connection. Every implementation passes
+tests/contract/test_hypervisor.py. Every call is safe to repeat: what is already so is success. No call waits for a guest;
+whatever takes long is asked about again later. Errors, anywhere: HostUnreachable, HostTimeout, HypervisorError.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from provisioner.model.gpu_host import GPUHostStatus, GpuRule, KvmVerdict
+from provisioner.model.pci import PciFunction
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes done, bytes in all); all is 0 where it is not known."""
+
+
+class DomainState(enum.StrEnum):
+    """What a domain is doing, as far as a VM's life cares."""
+
+    ABSENT = "absent"
+    OFF = "off"
+    RUNNING = "running"
+    CRASHED = "crashed"
+    """Off, and not because anybody asked: QEMU died, the guest panicked, or it reset where a reset means destroy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One of our domains, recognised by the mark in its metadata, never by its name."""
+
+    name: str
+    uuid: str
+    state: DomainState
+    owner_uid: str
+    """The uid of the resource that it was made for."""
+    functions: tuple[str, ...] = ()
+    """PCI addresses on the host that it has or would have when running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One volume in a storage pool."""
+
+    name: str
+    path: str
+    capacity_bytes: int
+    allocation_bytes: int
+
+
+class Inventory(Protocol):
+    """What the host has."""
+
+    def survey(self, rules: Sequence[GpuRule]) -> GPUHostStatus:
+        """Everything of the status but `kvm`, `quarantined` and `conditions`; `name` of each GPU is its `vendor:device`.
+
+        The caller names the GPUs by its catalogue. Starts nothing on the host.
+        """
+        ...
+
+    def prove_kvm(self, *, timeout_s: float) -> KvmVerdict:
+        """Start a tiny guest under KVM and see whether it runs; leaves nothing behind. Takes up to `timeout_s`."""
+        ...
+
+
+class Volumes(Protocol):
+    """Storage of one pool of the host."""
+
+    def find(self, pool: str, name: str) -> Volume | None:
+        """The volume, or None. Refreshes the pool if it is not found at first."""
+        ...
+
+    def create(self, pool: str, name: str, *, size_bytes: int, base: str = "", image_format: str = "qcow2") -> Volume:
+        """Make a volume, empty or as an overlay over the volume `base` of the same pool; one that exists is returned as it is.
+
+        Raises:
+            NotFound: the pool or the base does not exist.
+        """
+        ...
+
+    def upload(self, pool: str, name: str, content: BinaryIO, *, size_bytes: int, progress: Progress | None = None) -> Volume:
+        """Make a raw file volume of exactly this content (an ISO, a qcow2 file as it is).
+
+        It appears under its name only when complete: a broken upload never looks like a good one. One that exists is replaced.
+        """
+        ...
+
+    def resize(self, pool: str, name: str, *, size_bytes: int) -> Volume:
+        """Grow the volume; shrinking is refused with Unsupported."""
+        ...
+
+    def delete(self, pool: str, name: str) -> None:
+        """Delete it if it exists."""
+        ...
+
+    def list(self, pool: str, *, prefix: str = "") -> tuple[Volume, ...]:
+        """Volumes whose name begins with `prefix`, by name."""
+        ...
+
+
+class Devices(Protocol):
+    """Host PCI functions and their drivers."""
+
+    def functions(self, addresses: Sequence[str]) -> tuple[PciFunction, ...]:
+        """How these functions are now, in the order asked.
+
+        Raises:
+            NotFound: one of them is not there (fallen off the bus, removed).
+        """
+        ...
+
+    def bind_vfio(self, address: str, *, timeout_s: float) -> None:
+        """Put the function on vfio-pci.
+
+        Raises:
+            DeviceBusy: something holds it.
+            HostTimeout: it did not return in time; the driver's state is then unknown.
+        """
+        ...
+
+    def restore(self, address: str, *, driver: str, timeout_s: float) -> None:
+        """Give the function back to `driver` (empty: to none or whichever the kernel chooses). Raises as `bind_vfio`."""
+        ...
+
+    def reset(self, address: str, *, timeout_s: float) -> None:
+        """Reset a function that nobody uses. Raises as `bind_vfio`."""
+        ...
+
+
+class Domains(Protocol):
+    """Virtual machines of the host."""
+
+    def define(self, xml: str) -> Domain:
+        """Define or redefine a domain from XML that is checked against libvirt's schema. Does not start it.
+
+        Raises:
+            InvalidInput: the XML is refused.
+        """
+        ...
+
+    def start(self, name: str, *, timeout_s: float) -> None:
+        """Start it; a running one is success. Pins guest memory when devices are passed, so it can take minutes.
+
+        Raises:
+            NotFound: not defined.
+            DeviceBusy: a passed device is in use or not on vfio-pci.
+            HostTimeout: it did not return in time; it may still start.
+        """
+        ...
+
+    def shutdown(self, name: str) -> None:
+        """Ask the guest to power off; returns at once. Nothing to do for an absent or stopped one."""
+        ...
+
+    def destroy(self, name: str, *, timeout_s: float) -> None:
+        """Stop it hard. Nothing to do for an absent or stopped one."""
+        ...
+
+    def undefine(self, name: str) -> None:
+        """Remove the definition, with its firmware variables. Refused by the hypervisor while it runs; absent is success."""
+        ...
+
+    def look(self, name: str) -> Domain | None:
+        """The domain as it is now, or None if there is none of that name."""
+        ...
+
+    def owned(self) -> tuple[Domain, ...]:
+        """Every domain that bears our mark."""
+        ...
+
+    def eject(self, name: str, target: str) -> None:
+        """Empty the CD-ROM `target` (`sda`) of the running domain and of its definition. An empty one is success."""
+        ...
+
+    def addresses(self, name: str, *, mac_address: str) -> tuple[str, ...]:
+        """IPv4 addresses of that interface, best source first (lease, agent, ARP); loopback and link-local left out."""
+        ...
+
+
+class Console(Protocol):
+    """The serial console of a domain."""
+
+    def tail(self, name: str, *, limit_bytes: int) -> str:
+        """The last bytes of what the guest printed since its last start; empty if nothing is kept."""
+        ...
+
+
+class Hypervisor(Protocol):
+    """One open connection to one host; safe to use from several threads."""
+
+    inventory: Inventory
+    volumes: Volumes
+    devices: Devices
+    domains: Domains
+    console: Console
+
+    def close(self) -> None:
+        """Give the connection up. Idempotent."""
+        ...
+
+
+class Connector(Protocol):
+    """Opens hypervisors."""
+
+    def connect(self, uri: str) -> Hypervisor:
+        """An open connection to that host, shared with earlier callers while it is alive.
+
+        Raises:
+            InvalidInput: the URI cannot be understood.
+            HostUnreachable: nobody answers.
+            NotAllowed: the host refuses our credentials.
+        """
+        ...

@@ -1,0 +1,196 @@
+"""VirtualMachine and VMInstance: one GPU VM in its single internal form.
+
+Documents write it in several historical shapes (see docs/reference/compatibility.md); `normalise` maps each of them onto
+this spec, so that nobody below the door asks which one it was. A VirtualMachine has its own system disk; a VMInstance
+boots from VMDisks. Everything else is the same.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from provisioner.model.metadata import APPS, Part, Resource, Status
+from provisioner.model.pci import PciAddress
+
+
+class RunStrategy(enum.StrEnum):
+    """When the VM shall run (KubeVirt's words)."""
+
+    ALWAYS = "Always"
+    HALTED = "Halted"
+    MANUAL = "Manual"
+    RERUN_ON_FAILURE = "RerunOnFailure"
+    ONCE = "Once"
+
+
+class GpuRequest(Part):
+    """One whole GPU of a model, by its canonical resource name (`nvidia.com/AD102GL_L40S`)."""
+
+    name: str
+
+
+class SystemDisk(Part):
+    """The disk that a VirtualMachine boots from: a copy-on-write overlay over a golden image."""
+
+    image: str = "ubuntu"
+    """Name of an Image resource or a built-in golden image."""
+    storage: str = "5Gi"
+    storage_class: str = "replicated"
+
+
+class DiskReference(Part):
+    """A VMDisk of the same namespace, attached in the order listed."""
+
+    name: str
+    bus: Literal["", "virtio", "sata", "scsi"] = ""
+
+
+class NetworkReference(Part):
+    """A network of the host by name; the first carries the address that hikube finds."""
+
+    name: str
+
+
+class Resources(Part):
+    """Explicit sizing; overrides the instance type field by field."""
+
+    cpu: int | None = None
+    """vCPUs per socket."""
+    sockets: int | None = None
+    memory: str | None = None
+
+
+class VirtualMachineSpec(Part):
+    """What the tenant wants."""
+
+    run_strategy: RunStrategy = RunStrategy.ALWAYS
+    instance_type: str = "u1.medium"
+    """Empty when `resources` says it all."""
+    instance_profile: str = "ubuntu"
+    resources: Resources = Field(default_factory=Resources)
+    cpu_model: str = ""
+    gpus: tuple[GpuRequest, ...] = ()
+    system_disk: SystemDisk | None = None
+    """Set for a VirtualMachine, None for a VMInstance."""
+    disks: tuple[DiskReference, ...] = ()
+    networks: tuple[NetworkReference, ...] = ()
+    external: bool = False
+    external_method: Literal["PortList", "WholeIP"] = "PortList"
+    external_ports: tuple[int, ...] = (22,)
+    external_allow_icmp: bool = Field(default=True, alias="externalAllowICMP")
+    ssh_keys: tuple[str, ...] = ()
+    cloud_init: str = ""
+    """The tenant's user-data, byte for byte."""
+    cloud_init_seed: str = ""
+    """A change makes cloud-init run again on the next start."""
+    host_selector: dict[str, str] = Field(default_factory=dict)
+    """hikube's own: labels that the GPUHost must have."""
+
+
+class Phase(enum.StrEnum):
+    """The one word of a VM's state for tables; derived from conditions, never read to decide."""
+
+    PENDING = "Pending"
+    PROVISIONING = "Provisioning"
+    BOOTING = "Booting"
+    READY = "Ready"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+
+
+class StepRecord(Part):
+    """How far one step got in the present run."""
+
+    name: str
+    started: str
+    """When it was first attempted; its deadline counts from here."""
+    finished: str = ""
+    attempts: int = 0
+
+
+class GpuAssignment(Part):
+    """A GPU that this VM owns: where it is on the host, and what the guest calls it."""
+
+    name: str
+    host: str
+    address: PciAddress
+    companions: tuple[PciAddress, ...] = ()
+    guest_address: str = ""
+    uuid: str = ""
+    serial: str = ""
+
+
+class RunningSpec(Part):
+    """The part of the spec that the running domain was made from; a difference means RestartRequired."""
+
+    vcpus: int
+    memory_mib: int
+    gpus: tuple[str, ...] = ()
+    disks: tuple[str, ...] = ()
+    """`name=size_bytes` in boot order; the system disk is `system`."""
+    networks: tuple[str, ...] = ()
+
+
+class VirtualMachineStatus(Status):
+    """What was observed and recorded about the VM."""
+
+    phase: Phase = Phase.PENDING
+    host: str = ""
+    """The GPUHost that holds its disk; kept while stopped, since the disk cannot move."""
+    gpus: tuple[GpuAssignment, ...] = ()
+    domain: str = ""
+    """Name of the libvirt domain."""
+    domain_uuid: str = ""
+    mac_address: str = ""
+    address: str = ""
+    boot_id: str = ""
+    """The guest's boot id when it was last seen; another one means that it has reset."""
+    running_spec: RunningSpec | None = None
+    steps: tuple[StepRecord, ...] = ()
+    consecutive_failures: int = 0
+    retry_after: str = ""
+    """No new attempt before this time."""
+    last_failure: str = ""
+    """What failed last, with the last lines of console and cloud-init where they help."""
+    handled_request: str = ""
+    """The last start/stop/restart request acted on (the value of the annotation)."""
+    completed: bool = False
+    """For runStrategy Once: it has run."""
+    driver_version: str = ""
+    """The GPU driver that the guest reported."""
+
+
+REQUEST_ANNOTATION = "hikube.cloud/request"
+"""`start|stop|restart:<token>`: a wish that no spec field expresses; acted on once per token."""
+
+FINALIZER = "hikube.cloud/teardown"
+"""Held while anything of the object may exist on a host."""
+
+
+class VirtualMachine(Resource):
+    """A GPU VM with a system disk of its own."""
+
+    KIND: ClassVar[str] = "VirtualMachine"
+    API_VERSION: ClassVar[str] = APPS
+    PLURAL: ClassVar[str] = "virtualmachines"
+    SHORT_NAMES: ClassVar[tuple[str, ...]] = ("vm", "vms")
+
+    api_version: str = APPS
+    kind: str = "VirtualMachine"
+    spec: VirtualMachineSpec = Field(default_factory=VirtualMachineSpec)
+    status: VirtualMachineStatus = Field(default_factory=VirtualMachineStatus)
+
+
+class VMInstance(VirtualMachine):
+    """A GPU VM that boots from VMDisks."""
+
+    KIND: ClassVar[str] = "VMInstance"
+    PLURAL: ClassVar[str] = "vminstances"
+    SHORT_NAMES: ClassVar[tuple[str, ...]] = ("vmi",)
+
+    kind: str = "VMInstance"

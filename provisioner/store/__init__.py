@@ -1,0 +1,1 @@
+"""Where resources live. One protocol; SQLite is the embedded default. Siblings of the drivers: neither imports the other."""
