@@ -49,8 +49,3 @@ class Image(Resource):
     kind: str = "Image"
     spec: ImageSpec
     status: ImageStatus = Field(default_factory=ImageStatus)
-
-
-def base_volume_name(sha256: str, image_format: str) -> str:
-    """The name of a base image in a host's pool: its content, so that it is staged once and never rewritten."""
-    return f"hikube-base-{sha256[:32]}.{image_format}"

@@ -99,11 +99,22 @@ class Key:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
+class StepRecord(Part):
+    """How far one step of a lifecycle table got in the present attempt."""
+
+    name: str
+    started: str
+    """When it was first attempted; its deadline counts from here."""
+    finished: str = ""
+    attempts: int = 0
+
+
 class Status(Part):
     """Base of every status: what was observed, never what is wanted."""
 
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = ()
+    steps: tuple[StepRecord, ...] = ()
 
 
 class Resource(Part):

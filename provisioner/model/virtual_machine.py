@@ -103,16 +103,6 @@ class Phase(enum.StrEnum):
     DELETING = "Deleting"
 
 
-class StepRecord(Part):
-    """How far one step got in the present run."""
-
-    name: str
-    started: str
-    """When it was first attempted; its deadline counts from here."""
-    finished: str = ""
-    attempts: int = 0
-
-
 class GpuAssignment(Part):
     """A GPU that this VM owns: where it is on the host, and what the guest calls it."""
 
@@ -151,7 +141,6 @@ class VirtualMachineStatus(Status):
     boot_id: str = ""
     """The guest's boot id when it was last seen; another one means that it has reset."""
     running_spec: RunningSpec | None = None
-    steps: tuple[StepRecord, ...] = ()
     consecutive_failures: int = 0
     retry_after: str = ""
     """No new attempt before this time."""
@@ -160,7 +149,13 @@ class VirtualMachineStatus(Status):
     handled_request: str = ""
     """The last start/stop/restart request acted on (the value of the annotation)."""
     completed: bool = False
-    """For runStrategy Once: it has run."""
+    """The guest ended by itself and its run strategy does not start it again."""
+    first_ready: str = ""
+    """When it was proven for the first time; from then on its disks hold the tenant's data and survive a failure."""
+    stopping_since: str = ""
+    """When the steps began to be undone; graceful shutdown and patience with devices count from here."""
+    unwinding: str = ""
+    """Why the steps are being undone before another attempt; empty while going forward."""
     driver_version: str = ""
     """The GPU driver that the guest reported."""
 

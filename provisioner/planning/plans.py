@@ -73,7 +73,9 @@ class DomainPlan:
     cpuset: str = ""
     """Host CPUs that vCPUs are kept on, `0-15`; empty: anywhere."""
     numa_nodeset: str = ""
-    """Host NUMA node of the guest's memory; empty: anywhere."""
+    """Host NUMA node that the guest's memory comes from while it has some left; empty: anywhere."""
+    passes_address_width: bool = False
+    """Whether the guest sees the host's physical address width, which firmware needs to place large BARs."""
     console_log: bool = True
 
     @property

@@ -3,6 +3,8 @@
 Every implementation passes tests/contract/test_store.py. Objects go in and come out as model resources. Writes are optimistic:
 an update carries the resource version that it was based on and is refused if another write came first. `update` changes spec
 and metadata and never status; `update_status` changes status alone. A read never blocks a write.
+
+Importing this module must stay cheap (no pydantic): commands that only list do without the model.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
-from provisioner.model.metadata import Key, Resource
+if TYPE_CHECKING:
+    from provisioner.model.metadata import Key, Resource
 
-R = TypeVar("R", bound=Resource)
+R = TypeVar("R", bound="Resource")
 
 
 class ChangeType(enum.StrEnum):
@@ -27,7 +30,10 @@ class ChangeType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entry of the history: the object as it was after the change (before it, for DELETED)."""
+    """One entry of the history: the object as it was after the change (its last state, for DELETED).
+
+    `version` is also the resource version of `resource`. The values of a Secret are left out; its keys are there.
+    """
 
     type: ChangeType
     resource: Resource
@@ -83,10 +89,11 @@ class Store(Protocol):
     def update(self, resource: R) -> R:
         """Replace spec and metadata (labels, annotations, finalizers, owners); the generation grows if the spec differs.
 
-        An object that is being deleted and has lost its last finalizer is removed. Equal content changes nothing.
+        An object that is being deleted and has lost its last finalizer is removed, and its last state returned. Equal content
+        changes nothing. What the store sets (uid, times, generation) is taken from the store, whatever is handed in.
 
         Raises:
-            NotFound: it does not exist (or its uid differs).
+            NotFound: it does not exist (or its uid differs; an empty uid differs from none).
             Conflict: the resource version is not the stored one.
         """
         ...
@@ -98,7 +105,7 @@ class Store(Protocol):
     def delete(self, key: Key, *, uid: str = "") -> None:
         """Ask for deletion: removed at once without finalizers, else `deletion_timestamp` is set. Repeating it is harmless.
 
-        Objects that name the removed one as an owner are deleted too (the same way).
+        Objects that name the removed one as an owner are deleted too (the same way), when it is removed, not when it is marked.
 
         Raises:
             NotFound: it does not exist, or `uid` is given and differs.
@@ -111,12 +118,15 @@ class Store(Protocol):
         Returns as soon as there is one, and an empty tuple after `timeout_s`. At most 1,000 changes a call.
 
         Raises:
-            Conflict: `since` is older than the history kept; list again.
+            Conflict: `since` is older than the history kept, or no version that this store gave; list again.
         """
         ...
 
     def record(self, event: Event) -> None:
-        """Count an event; `count` and times of the argument are ignored. The oldest of an object's events go after 100."""
+        """Count an event; `count` and times of the argument are ignored. The oldest of an object's events go after 100.
+
+        Events outlive their object: the last 1,000 of all removed objects are kept. Recording is no change to watch for.
+        """
         ...
 
     def events(self, about: Key | None = None, *, namespace: str | None = None) -> tuple[Event, ...]:

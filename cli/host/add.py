@@ -1,0 +1,129 @@
+"""`hikube host add`: through the door, then at once a look at the host, so that a wrong URI is noticed where it was typed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.applying import Applied, Verb, create_resource
+from cli.documents import from_options
+from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, labels, output_format
+from cli.output import as_json, as_yaml, put, say
+from cli.render.hosts import host_text
+from cli.session import Session
+from provisioner.model.errors import HikubeError, InvalidInput
+from provisioner.model.gpu_host import GPUHost
+from provisioner.model.metadata import HIKUBE
+
+RULE_WORDS = {"vendor": "vendor", "class": "class", "id": "ids", "ids": "ids", "address": "addresses", "addresses": "addresses"}
+LISTS = ("ids", "addresses")
+
+
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call the host")],
+    uri: Annotated[str, typer.Argument(metavar="URI", help="qemu:///system, qemu+ssh://root@HOST/system?keyfile=…, simulated://…")],
+    label: Annotated[list[str], typer.Option("--label", metavar="KEY=VALUE", help="A label, such as zone=a; repeatable")] = [],  # noqa: B006
+    gpu_rule: Annotated[
+        list[str],
+        typer.Option(
+            "--gpu-rule", metavar="RULE", help="What counts as a GPU: vendor=10de,class=03,id=10de:26b9,address=0000:41:00.0; repeatable"
+        ),
+    ] = [],  # noqa: B006
+    allow_emulation: Annotated[bool, typer.Option("--allow-emulation", help="Run VMs without KVM where it does not work")] = False,
+    pool: Annotated[str, typer.Option("--pool", metavar="NAME", help="Storage pool for disks")] = "default",
+    network: Annotated[str, typer.Option("--network", metavar="NAME", help="Network that VMs join")] = "default",
+    reserved_memory: Annotated[str, typer.Option("--reserved-memory", metavar="MIB", help="MiB kept for the host itself")] = "",
+    probe: Annotated[bool, typer.Option("--probe/--no-probe", help="Look at the host now; store nothing if it does not answer")] = True,
+    output: Output = "table",
+    error_unchanged: ErrorUnchanged = False,
+) -> int:
+    """Add a host, and show the GPUs found on it.
+
+    GPUs are NVIDIA display and 3D controllers unless --gpu-rule says otherwise. Adding the same host again changes nothing.
+    """
+    form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    session = Session()
+    document = _document(name, uri, label, gpu_rule, reserved_memory)
+    document["spec"] |= {"allowEmulation": allow_emulation, "storagePool": pool, "network": network}
+    host = from_options(session, document)
+    assert isinstance(host, GPUHost)
+    _refuse_other_spec(session, host)
+    seen = _surveyed(session, host) if probe else host
+    done = create_resource(session.store, seen)
+    if probe and done.verb is Verb.UNCHANGED:
+        done = _refreshed(session, done, seen)
+    _print(session, done, form, probed=probe)
+    return UNCHANGED_EXIT_CODE if error_unchanged and done.verb is Verb.UNCHANGED else 0
+
+
+def _document(name: str, uri: str, label: list[str], rules: list[str], reserved_memory: str) -> dict[str, Any]:
+    spec: dict[str, Any] = {"uri": uri}
+    if rules:
+        spec["gpuRules"] = [_rule(text) for text in rules]
+    if reserved_memory:
+        if not reserved_memory.isdecimal():
+            raise InvalidInput(f"--reserved-memory {reserved_memory!r} is no number of MiB")
+        spec["reservedMemoryMib"] = int(reserved_memory)
+    metadata = {"name": name, "labels": labels(label, option="--label")}
+    return {"apiVersion": HIKUBE, "kind": "GPUHost", "metadata": metadata, "spec": spec}
+
+
+def _rule(text: str) -> dict[str, Any]:
+    rule: dict[str, Any] = {}
+    for pair in text.split(","):
+        word, separator, value = pair.strip().partition("=")
+        field = RULE_WORDS.get(word)
+        if not separator or not value or field is None:
+            raise InvalidInput(
+                f"--gpu-rule {pair!r} cannot be understood", hint="vendor=10de,class=03,id=10de:26b9,address=0000:41:00.0; id and address may repeat"
+            )
+        if field in LISTS:
+            rule.setdefault(field, []).append(value)
+        else:
+            rule[field] = value
+    return rule
+
+
+def _refuse_other_spec(session: Session, host: GPUHost) -> None:
+    """A conflict is told before anything is asked of the host."""
+    if session.find(host.key) is not None:
+        create_resource(session.store, host)
+
+
+def _surveyed(session: Session, host: GPUHost) -> GPUHost:
+    from cli.planning import ports_of
+    from provisioner.lifecycle.gpu_hosts import survey_host
+
+    say(f"looking at {host.spec.uri} …")
+    try:
+        return survey_host(host, ports_of(session))
+    except HikubeError as error:
+        error.hint = error.hint or "nothing was stored; correct the URI, or add the host unseen with --no-probe"
+        raise
+
+
+def _refreshed(session: Session, done: Applied, seen: GPUHost) -> Applied:
+    """Keep what the look has shown, beside what only the control loop knows."""
+    stored = done.resource
+    assert isinstance(stored, GPUHost)
+    kept = {name: getattr(stored.status, name) for name in ("conditions", "steps", "observed_generation", "quarantined", "kvm")}
+    status = seen.status.model_copy(update=kept)
+    return Applied(session.store.update_status(stored.model_copy(update={"status": status})), done.verb)
+
+
+def _print(session: Session, done: Applied, form: str, *, probed: bool) -> None:
+    host = done.resource
+    assert isinstance(host, GPUHost)
+    say(f"gpuhost/{host.metadata.name} {done.verb}")
+    if form == "name":
+        put(f"gpuhost/{host.metadata.name}\n")
+    elif form in ("json", "yaml"):
+        value = host.as_json()
+        put(as_json(value) if form == "json" else as_yaml(value))
+    elif probed:
+        from cli.fleets import host_views
+
+        put(host_text(next(view for view in host_views(session) if view.name == host.metadata.name)))
+        if not host.status.gpus:
+            say("no GPUs were found; --gpu-rule says what counts as one")

@@ -1,0 +1,61 @@
+"""`hikube host list` and `show`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.completing import complete_hosts
+from cli.fleets import host_views
+from cli.options import Output, Selector, Watch, labels, output_format
+from cli.output import as_json, as_list, as_yaml, put, say
+from cli.render.hosts import host_json, host_text, hosts_table
+from cli.session import Session, no_such
+from provisioner.model.metadata import matches
+
+
+def list_hosts(selector: Selector = [], output: Output = "table", watch: Watch = False) -> None:  # noqa: B006 - typer copies it
+    """List hosts, and how many of their GPUs are free."""
+    form = output_format(output)
+    wanted = labels(selector)
+    session = Session()
+    if watch:
+        _watch(session, form, wanted)
+        return
+    views = [view for view in host_views(session) if matches(view.host.metadata.labels, wanted)]
+    if form in ("json", "yaml"):
+        value = as_list(host_json(view) for view in views)
+        put(as_json(value) if form == "json" else as_yaml(value))
+    elif form == "name":
+        put("".join(f"gpuhost/{view.name}\n" for view in views))
+    elif views:
+        put(hosts_table(views, now_s=session.now_s, wide=form == "wide"))
+    else:
+        say("no hosts; add one: hikube host add NAME qemu+ssh://root@HOST/system")
+
+
+def _watch(session: Session, form: str, wanted: dict[str, str]) -> None:
+    from cli.listing import Listing, follow
+    from cli.render.resources import columns_of
+
+    follow(session, lambda: session.raw("GPUHost", labels=wanted), Listing(columns_of("GPUHost"), form, "no hosts"))
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The host", autocompletion=complete_hosts)],
+    output: Output = "table",
+) -> None:
+    """Show one host: its GPUs, their groups, drivers and owners, its pools and networks."""
+    form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    session = Session()
+    views = {view.name: view for view in host_views(session)}
+    if name not in views:
+        raise no_such("GPUHost", name, namespace="", known=views)
+    if form == "name":
+        put(f"gpuhost/{name}\n")
+    elif form == "table":
+        put(host_text(views[name]))
+    else:
+        value = host_json(views[name])
+        put(as_json(value) if form == "json" else as_yaml(value))

@@ -1,0 +1,106 @@
+"""Progress on stderr: one line per step with its time when it ends, and on a terminal a live line for the step under way.
+
+      ok   reserve         0.1s  gpu-04, GPU 0000:41:00.0
+      ok   bind            0.8s
+      ...  reach          12.0s  no SSH there yet
+
+Read from the status of the resources, so it is the same whether this process drives them or another one does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from cli.output import has_live_line, say
+from provisioner.model.clock import seconds
+from provisioner.model.metadata import Key, Resource, find_condition
+
+LIVE_WIDTH_MAX = 110
+
+
+def step_line(mark: str, step: str, duration_s: float, message: str, *, prefix: str = "") -> str:
+    """One line of progress."""
+    first_line = message.strip().splitlines()[0] if message.strip() else ""
+    return f"  {prefix}{mark:<4} {step:<10} {duration_s:>7.1f}s  {first_line}".rstrip()
+
+
+class Progress:
+    """Prints what is new in the resources that it is shown."""
+
+    def __init__(self, *, now_s: Callable[[], float], several: bool = False) -> None:
+        self._now_s = now_s
+        self._several = several
+        self._told: set[tuple[Key, str, str]] = set()
+        self._notes: dict[Key, str] = {}
+        self._live = has_live_line()
+        self._live_width = 0
+
+    def begin_with(self, resource: Resource) -> None:
+        """Steps that ended before we looked are not news."""
+        self._told |= {_mark(resource, record) for record in resource.status.steps if record.finished}
+
+    def show(self, resource: Resource) -> None:
+        """Print the steps that ended since, and refresh the live line."""
+        prefix = f"{resource.metadata.name:<16} " if self._several else ""
+        for record in resource.status.steps:
+            if record.finished and _mark(resource, record) not in self._told:
+                self._told.add(_mark(resource, record))
+                took_s = seconds(record.finished) - seconds(record.started)
+                self._print(step_line("ok", record.name, took_s, _message_of(resource, record.name), prefix=prefix))
+        self._note_failure(resource, prefix)
+        self._refresh(resource, prefix)
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self._print(text)
+
+    def end(self) -> None:
+        """Remove the live line."""
+        if self._live_width:
+            sys.stderr.write("\r" + " " * self._live_width + "\r")
+            sys.stderr.flush()
+            self._live_width = 0
+
+    def _note_failure(self, resource: Resource, prefix: str) -> None:
+        """Tell once of each attempt that failed: its steps are being undone, and it may be tried again."""
+        failed = getattr(resource.status, "unwinding", "")
+        count = getattr(resource.status, "consecutive_failures", 0)
+        note = f"{failed}/{count}" if failed else ""
+        if note and self._notes.get(resource.key) != note:
+            what = "the last attempt failed" if failed == "final" else f"attempt {count} failed and is tried again"
+            self._print(f"  {prefix}fail {what}: {_first_line(resource.status.last_failure)}")
+        if note:
+            self._notes[resource.key] = note
+
+    def _refresh(self, resource: Resource, prefix: str) -> None:
+        under_way = next((record for record in reversed(resource.status.steps) if not record.finished), None)
+        if not self._live or under_way is None:
+            return
+        ready = find_condition(resource.status.conditions, "Ready")
+        waited_s = self._now_s() - seconds(under_way.started)
+        text = step_line("...", under_way.name, waited_s, ready.message if ready else "", prefix=prefix)[:LIVE_WIDTH_MAX]
+        sys.stderr.write("\r" + text.ljust(self._live_width))
+        sys.stderr.flush()
+        self._live_width = len(text)
+
+    def _print(self, text: str) -> None:
+        self.end()
+        say(text)
+
+
+def _mark(resource: Resource, record: Any) -> tuple[Key, str, str]:
+    return resource.key, record.name, record.started
+
+
+def _message_of(resource: Resource, step: str) -> str:
+    from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
+
+    row = VIRTUAL_MACHINE.by_name.get(step)
+    found = find_condition(resource.status.conditions, row.sets) if row is not None else None
+    return found.message if found is not None else ""
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "no reason is recorded"

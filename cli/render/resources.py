@@ -1,0 +1,135 @@
+"""Columns of every kind, over objects in their JSON form. NAME comes first and AGE last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cli.render.age import age
+from cli.render.table import Column, Item
+
+
+def at(item: Item, path: str, default: Any = "") -> Any:
+    """`status.kvm.works` of the object; `default` where anything on the way is absent."""
+    value: Any = item
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+        if value is None:
+            return default
+    return value
+
+
+def field(title: str, path: str, *, wide: bool = False) -> Column:
+    """A column that shows one field."""
+    return Column(title, lambda item, _: str(at(item, path)), wide)
+
+
+def gpu_counts(names: Iterable[str]) -> str:
+    """`2xAD102GL_L40S`: canonical names without their vendor, counted."""
+    counted = Counter(name.rsplit("/", 1)[-1] for name in names)
+    return ",".join(f"{count}x{name}" for name, count in counted.items())
+
+
+def machine_status(item: Item) -> str:
+    """The phase, or Deleting as soon as deletion was asked for."""
+    return "Deleting" if at(item, "metadata.deletionTimestamp") else str(at(item, "status.phase", "Pending"))
+
+
+def machine_reason(item: Item) -> str:
+    """Why the VM is not ready: the reason of its first condition that does not hold."""
+    for condition in at(item, "status.conditions", ()):
+        if condition["status"] == "False":
+            return str(condition["reason"])
+    return ""
+
+
+def host_status(item: Item) -> str:
+    """Ready, Unreachable or Unknown, and whether it is cordoned."""
+    seen = at(item, "status.lastSeen")
+    word = "Ready" if at(item, "status.reachable", False) else ("Unreachable" if seen else "Unknown")
+    return f"{word},Cordoned" if at(item, "spec.cordoned", False) else word
+
+
+def kvm_word(item: Item) -> str:
+    """Whether KVM runs guests there."""
+    return {True: "works", False: "broken"}.get(at(item, "status.kvm.works", None), "unproven")
+
+
+def source_of_disk(item: Item) -> str:
+    """`image/ubuntu`, `http`, `upload`, or `blank`."""
+    for name, value in at(item, "spec.source", {}).items():
+        return f"{name}/{value['name']}" if value.get("name") else str(name)
+    return "blank"
+
+
+NAME = field("NAME", "metadata.name")
+NAMESPACE = field("NAMESPACE", "metadata.namespace")
+AGE = Column("AGE", lambda item, now_s: age(at(item, "metadata.creationTimestamp"), now_s))
+
+_MACHINE = (
+    Column("STATUS", lambda item, _: machine_status(item)),
+    Column("GPUS", lambda item, _: gpu_counts(gpu["name"] for gpu in at(item, "spec.gpus", ()))),
+    field("HOST", "status.host"),
+    field("ADDRESS", "status.address"),
+    Column("PCI", lambda item, _: ",".join(gpu["address"] for gpu in at(item, "status.gpus", ())), wide=True),
+    field("TYPE", "spec.instanceType", wide=True),
+    field("IMAGE", "spec.systemDisk.image", wide=True),
+    field("RUN", "spec.runStrategy", wide=True),
+    Column("REASON", lambda item, _: machine_reason(item), wide=True),
+)
+
+_BY_KIND: dict[str, tuple[Column, ...]] = {
+    "VirtualMachine": _MACHINE,
+    "VMInstance": _MACHINE,
+    "VMDisk": (
+        field("STATUS", "status.phase"),
+        Column("SOURCE", lambda item, _: source_of_disk(item)),
+        field("SIZE", "spec.storage"),
+        field("HOST", "status.host"),
+        field("USED-BY", "status.usedBy"),
+        field("VOLUME", "status.volume", wide=True),
+    ),
+    "GPUHost": (
+        Column("STATUS", lambda item, _: host_status(item)),
+        Column("GPUS", lambda item, _: gpu_counts(gpu["name"] for gpu in at(item, "status.gpus", ()))),
+        Column("KVM", lambda item, _: kvm_word(item)),
+        field("CPUS", "status.cpus"),
+        field("MEMORY-MIB", "status.memoryMib"),
+        field("URI", "spec.uri", wide=True),
+        field("LIBVIRT", "status.capabilities.libvirtVersion", wide=True),
+    ),
+    "GPUClaim": (
+        field("GPU", "spec.gpuName"),
+        Column("OWNER", lambda item, _: f"{at(item, 'spec.owner.namespace')}/{at(item, 'spec.owner.name')}"),
+        Column("BOUND", lambda item, _: "yes" if at(item, "status.bound", False) else "no"),
+    ),
+    "Image": (
+        field("DISTRIBUTION", "spec.distribution"),
+        field("FORMAT", "spec.format"),
+        field("MIN-STORAGE", "spec.minStorage"),
+        field("DRIVER", "spec.nvidiaDriver"),
+        field("URL", "spec.url", wide=True),
+        field("SHA256", "spec.sha256", wide=True),
+    ),
+    "Secret": (Column("KEYS", lambda item, _: ",".join(at(item, "spec.data", {}))),),
+}
+
+
+def columns_of(kind: str, *, all_namespaces: bool = False) -> Sequence[Column]:
+    """The columns of a kind; with all namespaces, NAMESPACE follows NAME."""
+    middle = _BY_KIND.get(kind, ())
+    return (NAME, *((NAMESPACE,) if all_namespaces else ()), *middle, AGE)
+
+
+def without_secrets(item: Item) -> Item:
+    """The object as it may be printed: a Secret's values are replaced."""
+    if item["kind"] != "Secret":
+        return item
+    hidden = dict.fromkeys(at(item, "spec.data", {}), "<hidden>")
+    return {**item, "spec": {**item["spec"], "data": hidden}}
+
+
+def short_name(item: Item) -> str:
+    """`virtualmachine/demo`, as `-o name` prints it."""
+    return f"{item['kind'].lower()}/{at(item, 'metadata.name')}"

@@ -1,0 +1,45 @@
+"""`hikube explain`: the placement of a VM, host by host, by the planner itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.machines import machine
+from cli.options import Namespace, Output, output_format
+from cli.output import as_json, as_yaml, put
+from cli.session import Session
+from provisioner.model.errors import InvalidInput
+from provisioner.model.kinds import find_words
+
+EXPLAINED = ("VirtualMachine", "VMInstance")
+
+
+def explain(
+    kind: Annotated[str, typer.Argument(metavar="vm", help="vm or vmi, or vm/NAME")],
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The VM")] = "",
+    namespace: Namespace = "default",
+    output: Output = "table",
+) -> None:
+    """Say why a VM is where it is, or why it is nowhere: what it asks for, and what every host answers."""
+    form = output_format(output, allowed=("table", "json", "yaml"))
+    if "/" not in kind and not name:
+        raise InvalidInput("which VM?", hint="hikube explain vm NAME")
+    word, _, slashed = kind.partition("/")
+    if find_words(word).kind not in EXPLAINED:
+        raise InvalidInput(f"only VMs are placed, not {word}", context={"allowed": ["vm", "vmi"]})
+    session = Session()
+    vm = machine(session, f"{word}/{slashed or name}" if word.lower() != "vm" else slashed or name, namespace)
+    from cli.planning import explanation_of
+    from provisioner.model.metadata import Condition
+
+    explanation = explanation_of(session, vm)
+    unmet: list[Condition] = [condition for condition in vm.status.conditions if condition.status == "False"]
+    if form != "table":
+        value = explanation.as_dict() | {"pending": [condition.as_json() for condition in unmet]}
+        put(as_json(value) if form == "json" else as_yaml(value))
+        return
+    lines = [f"{vm.key} is {vm.status.phase.value}", *explanation.lines()]
+    lines += [f"pending: {each.type}: {each.reason}{f': {each.message}' if each.message else ''}" for each in unmet]
+    put("".join(f"{line}\n" for line in lines))

@@ -1,0 +1,122 @@
+"""What one run of the command works with: the store, the tables, the clock. Made when asked for, since most runs need little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from cli.places import cache_dir, config_dir, store_path
+from provisioner.model.errors import NotFound, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provisioner.model.metadata import Key, Resource
+    from provisioner.model.tables import Tables
+    from provisioner.store.sqlite import ControllerLock, SqliteStore
+
+MACHINE_KINDS = ("VirtualMachine", "VMInstance")
+
+
+class Session:
+    """Lazily opened parts; close at the end of the process."""
+
+    @cached_property
+    def clock(self) -> Any:
+        """The system's clock."""
+        from provisioner.clocks import SystemClock
+
+        return SystemClock()
+
+    @cached_property
+    def identifiers(self) -> Any:
+        """The system's randomness."""
+        from provisioner.clocks import SystemIdentifiers
+
+        return SystemIdentifiers()
+
+    @cached_property
+    def store(self) -> SqliteStore:
+        """The store of this user.
+
+        Raises:
+            StoreUnavailable: see the store.
+        """
+        from provisioner.store.open import open_store
+
+        return cast("SqliteStore", open_store(store_path(), clock=self.clock, identifiers=self.identifiers))
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The built-in tables with those of the operator (`tables.d/*.yaml` in the configuration directory)."""
+        from provisioner.model.tables import Tables
+
+        tables = Tables.builtin()
+        for path in sorted((config_dir() / "tables.d").glob("*.yaml")):
+            tables = tables.extended(_text_of(path), source=str(path))
+        return tables
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the epoch."""
+        return float(self.clock.now_s())
+
+    def raw(self, kind: str, *, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """Objects of a kind as plain JSON, without making resources of them."""
+        return self.store.read_raw(kind, namespace, labels=labels)
+
+    def raw_one(self, kind: str, name: str, *, namespace: str = "") -> dict[str, Any]:
+        """One object as plain JSON.
+
+        Raises:
+            NotFound: it does not exist; the hint names the nearest that does.
+        """
+        items = {item["metadata"]["name"]: item for item in self.raw(kind, namespace=namespace)}
+        if name not in items:
+            raise no_such(kind, name, namespace=namespace, known=items)
+        return items[name]
+
+    def controller_lock(self) -> ControllerLock:
+        """The right to run the control loop of this store."""
+        import sys
+
+        from provisioner.store.sqlite import ControllerLock
+
+        words = ["hikube", *sys.argv[1:4]]
+        _ = self.store  # makes the directory
+        return ControllerLock(store_path(), clock=self.clock, command=" ".join(words))
+
+    def find(self, key: Key) -> Resource | None:
+        """The stored object, or None."""
+        from provisioner.model.kinds import KINDS
+
+        try:
+            return self.store.get(KINDS[key.kind], key.name, namespace=key.namespace)
+        except NotFound:
+            return None
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where images are kept."""
+        return cache_dir()
+
+
+def _text_of(path: Path) -> str:
+    from provisioner.model.documents import decode
+
+    try:
+        return decode(path.read_bytes(), source=str(path))
+    except OSError as error:
+        raise StoreUnavailable(f"{path} cannot be read", why=str(error)) from error
+
+
+
+
+def no_such(kind: str, name: str, *, namespace: str, known: Iterable[str]) -> NotFound:
+    """The error for a name that nothing has."""
+    from provisioner.model.suggestions import nearest
+
+    meant = nearest(name, list(known))
+    where = f" in namespace {namespace}" if namespace else ""
+    return NotFound(f"no {kind} is called {name!r}{where}", hint=f"did you mean {meant}?" if meant else "")

@@ -1,0 +1,67 @@
+"""The table of commands: every name, its line of help, and the function that does it. Importing it imports no command."""
+
+from __future__ import annotations
+
+from cli.lazy import Branch, Leaf
+
+VM = Branch(
+    "GPU virtual machines",
+    {
+        "create": Leaf("cli.vm.create:create", "Create a GPU VM and wait until it has proven its GPUs"),
+        "list": Leaf("cli.vm.list:list_machines", "List VMs"),
+        "show": Leaf("cli.vm.show:show", "Show one VM: where it is, its GPUs, its conditions"),
+        "start": Leaf("cli.vm.power:start", "Start a VM"),
+        "stop": Leaf("cli.vm.power:stop", "Stop a VM; its disk and its name stay"),
+        "restart": Leaf("cli.vm.power:restart", "Restart a VM; changes of its spec take effect"),
+        "delete": Leaf("cli.vm.delete:delete", "Delete VMs and give their GPUs back"),
+        "ssh": Leaf("cli.vm.ssh:ssh", "Log in to a VM, or run one command in it"),
+        "console": Leaf("cli.vm.console:console", "Show the serial console as it goes on"),
+        "logs": Leaf("cli.vm.console:logs", "Print what the VM's console said last"),
+    },
+)
+
+HOST = Branch(
+    "GPU hosts: the hypervisors that VMs run on",
+    {
+        "add": Leaf("cli.host.add:add", "Add a host by its libvirt URI, and show its GPUs"),
+        "list": Leaf("cli.host.list:list_hosts", "List hosts and how many of their GPUs are free"),
+        "show": Leaf("cli.host.show:show", "Show one host: GPUs, groups, drivers, pools, networks"),
+        "cordon": Leaf("cli.host.change:cordon", "Place no new VM on a host"),
+        "uncordon": Leaf("cli.host.change:uncordon", "Let VMs be placed on a host again"),
+        "remove": Leaf("cli.host.change:remove", "Forget a host that nothing lives on"),
+    },
+)
+
+IMAGE = Branch(
+    "Golden images that VMs boot from",
+    {
+        "list": Leaf("cli.image:list_images", "List images, built in and added"),
+        "add": Leaf("cli.image:add", "Add an image by its URL"),
+        "fetch": Leaf("cli.image:fetch", "Download an image now, checked by its SHA-256"),
+    },
+)
+
+ROOT = Branch(
+    "Turn the GPUs of a fleet into GPU virtual machines that have proven their GPUs.\n\n"
+    "Data goes to stdout, talk to stderr. Exit codes: docs/reference/exit-codes.md.",
+    {
+        "apply": Leaf("cli.resources.apply:apply", "Create or change what YAML files describe"),
+        "validate": Leaf("cli.resources.validate:validate", "Check YAML files; report every mistake with its line"),
+        "get": Leaf("cli.resources.get:get", "List resources of a kind"),
+        "describe": Leaf("cli.resources.describe:describe", "Show one resource with its conditions and events"),
+        "delete": Leaf("cli.resources.delete:delete", "Delete resources by name or by file"),
+        "wait": Leaf("cli.resources.wait:wait", "Wait for a condition or for deletion"),
+        "events": Leaf("cli.resources.events:events", "Show what happened, oldest first"),
+        "explain": Leaf("cli.resources.explain:explain", "Say why a VM is where it is, or why it is nowhere"),
+        "gpu": Branch(
+            "GPUs: what is free, and the VMs that use them",
+            {"vm": VM, "offers": Leaf("cli.offers:offers", "Show which GPUs can be had now")},
+        ),
+        "host": HOST,
+        "image": IMAGE,
+        "controller": Leaf("cli.controller:controller", "Run the control loop until stopped"),
+        "lab": Leaf("cli.lab:app", "A GPU host in a box, for whoever has no GPU"),
+        "completion": Leaf("cli.completion:completion", "Print the completion script of a shell"),
+        "version": Leaf("cli.version:version", "Print versions"),
+    },
+)

@@ -1,0 +1,188 @@
+"""Waiting for resources: drives the control loop if nobody else does, watches the store otherwise, ends early on failure.
+
+    lock free  -> this process runs the control loop until the wait is over
+    lock taken -> watch what the other process does; if it goes away in the middle, take over
+
+Ctrl-C and SIGTERM detach: nothing is undone, and the way to come back is printed.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from cli.logs import log_to_file
+from cli.output import say
+from cli.progress import Progress
+from cli.session import Session
+from provisioner.model.errors import StillPending
+from provisioner.model.metadata import Key, Resource, find_condition
+
+WATCH_S = 1.0
+INTERRUPTED_EXIT_CODE = 130
+
+Check = Callable[[Resource | None], bool]
+"""Whether the wait for this object is over; raises HikubeError if it can only end badly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One object that is waited for."""
+
+    key: Key
+    is_over: Check
+    wanted: str
+    """What it is waited for, as the end of `… is not`: `Ready`."""
+
+
+class Wait:
+    """One wait for some targets."""
+
+    def __init__(self, session: Session, targets: Sequence[Target], *, timeout_s: float) -> None:
+        self._session = session
+        self._targets = list(targets)
+        self._timeout_s = timeout_s
+        self._progress = Progress(now_s=lambda: session.now_s, several=len(targets) > 1)
+        self._interrupted = False
+
+    def run(self) -> None:
+        """Wait until every target is over.
+
+        Raises:
+            StillPending: the time is up.
+            HikubeError: whatever a target's check raises, as soon as it does.
+            typer.Exit: 130 after Ctrl-C or SIGTERM; the way back was printed.
+        """
+        for target in self._targets:
+            if (resource := self._session.find(target.key)) is not None:
+                self._progress.begin_with(resource)
+        with self._detaching_on_signals():
+            try:
+                is_over = self._over() or self._drive_or_watch()
+            finally:
+                self._progress.end()
+        if self._interrupted:
+            self._say_how_to_come_back()
+            raise typer.Exit(INTERRUPTED_EXIT_CODE)
+        if not is_over:
+            raise self._still_pending()
+
+    def _over(self) -> bool:
+        """Look at every target once, show its progress, and drop those that are over."""
+        for target in list(self._targets):
+            resource = self._session.find(target.key)
+            if resource is not None:
+                self._progress.show(resource)
+            if target.is_over(resource):
+                self._targets.remove(target)
+        return not self._targets
+
+    def _drive_or_watch(self) -> bool:
+        clock = self._session.clock
+        deadline = clock.monotonic_s() + self._timeout_s
+        lock = self._session.controller_lock()
+        told = False
+        while not self._stops() and clock.monotonic_s() < deadline:
+            if lock.try_acquire():
+                try:
+                    self._drive(deadline - clock.monotonic_s())
+                finally:
+                    lock.release()
+                break
+            if not told:
+                told = True
+                self._progress.line(f"  (the control loop runs in {_whom(lock.holder())}; watching)")
+            self._session.store.watch(self._latest(), timeout_s=min(WATCH_S, max(0.0, deadline - clock.monotonic_s())))
+        return not self._targets
+
+    def _drive(self, timeout_s: float) -> None:
+        from provisioner.lifecycle.assembly import build_controller
+        from provisioner.lifecycle.progress import Silence
+
+        log_to_file()
+        session = self._session
+        controller = build_controller(
+            session.store, cache_dir=session.cache_dir, tables=session.tables, observer=Silence(), workers=8
+        )
+        try:
+            controller.run_until(self._stops, timeout_s=timeout_s)
+        finally:
+            controller.close()
+
+    def _stops(self) -> bool:
+        return self._interrupted or self._over()
+
+    def _latest(self) -> str:
+        from provisioner.model.gpu_claim import GPUClaim
+
+        return self._session.store.list(GPUClaim).version
+
+    @contextmanager
+    def _detaching_on_signals(self) -> Iterator[None]:
+        before: dict[int, Any] = {}
+
+        def detach(number: int, _frame: Any) -> None:
+            self._interrupted = True
+            signal.signal(number, before[number])  # a second one ends the process at once
+            say("\ndetaching: what is in flight ends first; once more to quit at once")
+
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before[number] = signal.signal(number, detach)
+        except ValueError:
+            pass  # not the main thread: the caller handles signals
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _still_pending(self) -> StillPending:
+        target = self._targets[0]
+        resource = self._session.find(target.key)
+        others = f" (and {len(self._targets) - 1} more)" if len(self._targets) > 1 else ""
+        return StillPending(
+            f"{target.key} is not {target.wanted} after {self._timeout_s:.0f} s{others}",
+            why=_present_state(resource),
+            hint=f"`{come_back(target)}` goes on waiting; `hikube describe {word(target.key)}` shows more",
+            context={"pending": [str(each.key) for each in self._targets]},
+        )
+
+    def _say_how_to_come_back(self) -> None:
+        say("Detached. Nothing was undone; what was accepted goes on while a control loop runs.")
+        for target in self._targets:
+            say(f"  come back:  {come_back(target)}")
+            if target.wanted != "deleted":
+                say(f"  cancel:     hikube delete {word(target.key)}")
+
+
+def word(key: Key) -> str:
+    """`virtualmachine/demo -n team`, as commands take it."""
+    namespace = f" -n {key.namespace}" if key.namespace not in ("", "default") else ""
+    return f"{key.kind.lower()}/{key.name}{namespace}"
+
+
+def come_back(target: Target) -> str:
+    """The command that waits for the same."""
+    goal = "delete" if target.wanted == "deleted" else f"condition={target.wanted}"
+    if goal == "condition=Stopped":
+        goal = "phase=Stopped"
+    return f"hikube wait {word(target.key)} --for={goal}"
+
+
+def _present_state(resource: Resource | None) -> str:
+    if resource is None:
+        return "it does not exist"
+    ready = find_condition(resource.status.conditions, "Ready")
+    return f"{ready.reason}: {ready.message}" if ready is not None else "no control loop has looked at it yet"
+
+
+def _whom(holder: Any) -> str:
+    return f"process {holder.pid} ({holder.command})" if holder is not None else "another process"
+
+

@@ -1,0 +1,62 @@
+"""What a guest printed on its serial port, read through libvirt alone.
+
+virtlogd writes the console into a file that the domain's XML names. That file lies in the directory of a storage pool (see
+`provisioner.model.domain_names.console_log_path`), so libvirt shows it as a volume and can hand out its last bytes, on a remote
+host too. virtlogd starts the file anew when the domain starts (`append='off'`) and turns it over at 2 MiB.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+import libvirt
+
+from provisioner.drivers.libvirt import domain_xml, streams
+from provisioner.drivers.libvirt.connection import Connection
+from provisioner.drivers.libvirt.errors import is_gap, is_not_found
+
+
+class LibvirtConsole:
+    """Serial consoles of one host's domains."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def tail(self, name: str, *, limit_bytes: int) -> str:
+        """The last bytes of what the guest printed since its last start; empty if nothing is kept.
+
+        Bytes that are no UTF-8 come out as U+FFFD.
+        """
+        what = f"cannot read the console of {name}"
+        content = self._connection.run(lambda raw: _tail(raw, name, limit_bytes), what=what)
+        return content.decode("utf-8", errors="replace")
+
+
+def _tail(raw: libvirt.virConnect, name: str, limit_bytes: int) -> bytes:
+    try:
+        path = domain_xml.parse(raw.lookupByName(name).XMLDesc()).console_log
+        volume = _volume(raw, path) if path else None
+        if volume is None:
+            return b""
+        size_bytes = int(volume.info()[1])
+        offset = max(0, size_bytes - limit_bytes)
+        return streams.download(raw, volume, offset=offset, size_bytes=limit_bytes) if size_bytes else b""
+    except libvirt.libvirtError as error:
+        if is_not_found(error) or is_gap(error):
+            return b""
+        raise
+
+
+def _volume(raw: libvirt.virConnect, path: str) -> libvirt.virStorageVol | None:
+    """The volume at that path; the pool is looked through again, since a file made behind libvirt's back is unknown to it."""
+    pool = raw.storagePoolLookupByTargetPath(posixpath.dirname(path))
+    try:
+        return pool.storageVolLookupByName(posixpath.basename(path))
+    except libvirt.libvirtError as error:
+        if not is_not_found(error):
+            raise
+    try:
+        pool.refresh(0)
+        return pool.storageVolLookupByName(posixpath.basename(path))
+    except libvirt.libvirtError:
+        return None  # not there, or the pool is busy: then there is nothing to show yet

@@ -1,0 +1,30 @@
+"""One host behind libvirt: the four parts of the seam and the console over one shared connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from provisioner.drivers.libvirt.connection import Connection
+from provisioner.drivers.libvirt.console import LibvirtConsole
+from provisioner.drivers.libvirt.devices import LibvirtDevices
+from provisioner.drivers.libvirt.domains import LibvirtDomains
+from provisioner.drivers.libvirt.inventory import LibvirtInventory
+from provisioner.drivers.libvirt.volumes import LibvirtVolumes
+
+
+class LibvirtHypervisor:
+    """One caller's share of a connection to one host; safe to use from several threads."""
+
+    def __init__(self, connection: Connection, *, on_close: Callable[[], None]) -> None:
+        self.inventory = LibvirtInventory(connection)
+        self.volumes = LibvirtVolumes(connection)
+        self.devices = LibvirtDevices(connection)
+        self.domains = LibvirtDomains(connection)
+        self.console = LibvirtConsole(connection)
+        self._on_close: Callable[[], None] | None = on_close
+
+    def close(self) -> None:
+        """Give this share up. Idempotent; the connection itself stays open for others, and for a while for later callers."""
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()

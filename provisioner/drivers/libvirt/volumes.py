@@ -1,0 +1,162 @@
+"""Storage volumes in pools of files.
+
+Uploads are made safe by a marker, since libvirt can rename nothing and copying a base image twice would cost minutes:
+
+    mark -> remove an old volume -> create -> send -> unmark        find() and list() see nothing while the mark is there
+
+A mark that stays behind (a lost connection, a killed process) keeps the broken volume out of sight until the next upload or
+delete of that name. Volumes without a mark, ours or laid there by hand, are complete.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import libvirt
+
+from provisioner.drivers.hypervisor import Progress, Volume
+from provisioner.drivers.libvirt import pools, streams, upload_mark, volume_xml
+from provisioner.drivers.libvirt.calls import Progressing
+from provisioner.drivers.libvirt.connection import Connection
+from provisioner.model.errors import Conflict, NotFound, Unsupported
+
+_CREATE_TIMEOUT_S = 120.0
+_SILENCE_TIMEOUT_S = 60.0
+"""How long an upload may make no progress."""
+
+
+class LibvirtVolumes:
+    """Volumes of one host's pools."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, pool: str, name: str) -> Volume | None:
+        """The volume, or None; also None while it is being uploaded. Looks through the pool again if it is not found at first.
+
+        Raises:
+            NotFound: there is no such pool.
+        """
+        what = f"cannot look for volume {name} in pool {pool}"
+        return self._connection.run(
+            lambda raw: pools.find(raw.storagePoolLookupByName(pool), name), what=what, timeout_s=_CREATE_TIMEOUT_S
+        )
+
+    def create(self, pool: str, name: str, *, size_bytes: int, base: str = "", image_format: str = "qcow2") -> Volume:
+        """Make a volume, empty or as an overlay over the volume `base` of the same pool; one that exists is returned as it is.
+
+        Raises:
+            NotFound: the pool or the base does not exist.
+        """
+        what = f"cannot create volume {name} in pool {pool}"
+
+        def create(raw: libvirt.virConnect) -> Volume:
+            place = raw.storagePoolLookupByName(pool)
+            found = pools.find(place, name)
+            if found is not None:
+                return found
+            backing = _backing(place, base, what=what) if base else None
+            xml = volume_xml.render(name, size_bytes=size_bytes, image_format=image_format, backing=backing)
+            return pools.create_or_find(place, name, xml)
+
+        return self._connection.run(create, what=what, timeout_s=_CREATE_TIMEOUT_S)
+
+    def upload(self, pool: str, name: str, content: BinaryIO, *, size_bytes: int, progress: Progress | None = None) -> Volume:
+        """Make a raw file volume of exactly this content; one that exists is replaced.
+
+        It appears under its name only when complete, and stays hidden if the upload breaks.
+        `progress` is called in another thread than the caller's, one call at a time.
+
+        Raises:
+            NotFound: there is no such pool.
+            InvalidInput: the content is shorter than `size_bytes`.
+            Conflict: another upload of that name is on its way here, or took this one's place.
+            HostTimeout: no progress for a minute.
+        """
+        what = f"cannot upload volume {name} to pool {pool}"
+        progressing = Progressing()
+
+        def on_sent(sent: int) -> None:
+            progressing.beat()
+            if progress is not None:
+                progress(sent, size_bytes)
+
+        def upload(raw: libvirt.virConnect) -> Volume:
+            place = raw.storagePoolLookupByName(pool)
+            token = upload_mark.put(place, name)
+            pools.delete(place, name)
+            xml = volume_xml.render(name, size_bytes=size_bytes, image_format="raw", allocation_bytes=0)
+            volume = place.createXML(xml, 0)
+            streams.upload(raw, volume, content, size_bytes=size_bytes, on_sent=on_sent)
+            upload_mark.remove(place, name, token, what=what)
+            pools.refresh(place)
+            return pools.read(volume)
+
+        with self._connection.only_one(f"upload {pool}/{name}", what=what):
+            return self._connection.run(upload, what=what, timeout_s=_SILENCE_TIMEOUT_S, progressing=progressing)
+
+    def resize(self, pool: str, name: str, *, size_bytes: int) -> Volume:
+        """Grow the volume; shrinking is refused with Unsupported. One of that size is left alone.
+
+        Raises:
+            NotFound: there is no such pool or volume.
+        """
+        what = f"cannot resize volume {name} in pool {pool}"
+
+        def resize(raw: libvirt.virConnect) -> Volume:
+            volume = raw.storagePoolLookupByName(pool).storageVolLookupByName(name)
+            now = pools.read(volume)
+            if size_bytes < now.capacity_bytes:
+                why = f"it has {now.capacity_bytes} bytes and can only grow"
+                raise Unsupported(what, why=why, context={"capacityBytes": now.capacity_bytes, "wantedBytes": size_bytes})
+            if size_bytes > now.capacity_bytes:
+                volume.resize(size_bytes, 0)
+            return pools.read(volume)
+
+        return self._connection.run(resize, what=what, timeout_s=_CREATE_TIMEOUT_S)
+
+    def delete(self, pool: str, name: str) -> None:
+        """Delete it if it exists, complete or not.
+
+        Raises:
+            NotFound: there is no such pool.
+        """
+
+        def delete(raw: libvirt.virConnect) -> None:
+            place = raw.storagePoolLookupByName(pool)
+            if not pools.delete(place, name):
+                pools.refresh(place)
+                pools.delete(place, name)
+            upload_mark.clear(place, name)
+
+        self._connection.run(delete, what=f"cannot delete volume {name} of pool {pool}", timeout_s=_CREATE_TIMEOUT_S)
+
+    def list(self, pool: str, *, prefix: str = "") -> tuple[Volume, ...]:
+        """Complete volumes whose name begins with `prefix`, by name.
+
+        Raises:
+            NotFound: there is no such pool.
+        """
+
+        def collect(raw: libvirt.virConnect) -> tuple[Volume, ...]:
+            volumes = {volume.name(): volume for volume in raw.storagePoolLookupByName(pool).listAllVolumes()}
+            hidden = upload_mark.hidden_names(volumes)
+            wanted = sorted(name for name in volumes if name.startswith(prefix) and name not in hidden)
+            found = (pools.read_if_there(volumes[name]) for name in wanted)
+            return tuple(volume for volume in found if volume is not None)
+
+        return self._connection.run(collect, what=f"cannot list the volumes of pool {pool}")
+
+
+def _backing(pool: libvirt.virStoragePool, base: str, *, what: str) -> volume_xml.Backing:
+    """The volume below an overlay, with the format that libvirt found in it."""
+    if pools.find(pool, base) is None:
+        raise NotFound(what, why=f"there is no complete base volume {base}")
+    volume = pool.storageVolLookupByName(base)
+    path, image_format = pools.path_and_format(volume)
+    if image_format == "raw":
+        # What was uploaded counts as raw until libvirt has looked through the pool again.
+        if not pools.refresh(pool):
+            raise Conflict(what, why=f"the pool is busy and the format of {base} not known yet")
+        path, image_format = pools.path_and_format(pool.storageVolLookupByName(base))
+    return volume_xml.Backing(path=path, format=image_format)

@@ -1,0 +1,54 @@
+"""Connections to simulated hosts."""
+
+from __future__ import annotations
+
+import threading
+
+from provisioner.drivers.hypervisor import Console, Devices, Domains, Hypervisor, Inventory, Volumes
+from provisioner.drivers.simulated.console import SimulatedConsole
+from provisioner.drivers.simulated.devices import SimulatedDevices
+from provisioner.drivers.simulated.domains import SimulatedDomains
+from provisioner.drivers.simulated.fleet import SimulatedFleet
+from provisioner.drivers.simulated.host import SimulatedHost
+from provisioner.drivers.simulated.inventory import SimulatedInventory
+from provisioner.drivers.simulated.link import Link
+from provisioner.drivers.simulated.volumes import SimulatedVolumes
+
+
+class SimulatedHypervisor:
+    """See drivers.hypervisor.Hypervisor."""
+
+    def __init__(self, host: SimulatedHost) -> None:
+        self._link = Link(host)
+        self.inventory: Inventory = SimulatedInventory(self._link)
+        self.volumes: Volumes = SimulatedVolumes(self._link)
+        self.devices: Devices = SimulatedDevices(self._link)
+        self.domains: Domains = SimulatedDomains(self._link)
+        self.console: Console = SimulatedConsole(self._link)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was given up."""
+        return self._link.is_closed
+
+    def close(self) -> None:
+        """See the protocol."""
+        self._link.is_closed = True
+
+
+class SimulatedConnector:
+    """See drivers.hypervisor.Connector; opens `simulated://` URIs only."""
+
+    def __init__(self, fleet: SimulatedFleet) -> None:
+        self._fleet = fleet
+        self._lock = threading.Lock()
+        self._open: dict[str, SimulatedHypervisor] = {}
+
+    def connect(self, uri: str) -> Hypervisor:
+        """See the protocol."""
+        host = self._fleet.at(uri)
+        with host.call("connect"), self._lock:
+            known = self._open.get(host.uri)
+            if known is None or known.is_closed:
+                known = self._open[host.uri] = SimulatedHypervisor(host)
+            return known

@@ -1,0 +1,255 @@
+"""Everything that a simulated host remembers, as plain data that can be written as JSON.
+
+Mutable on purpose: it is the world, and the drivers are what acts on it. Times are seconds since the epoch, so that a state
+file means the same to every process. Nothing here decides anything; the rules are beside it (`starting`, `devices`, `booting`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from provisioner.drivers.hypervisor import DomainState
+from provisioner.model.pci import PciFunction
+
+CloudInitOutcome = Literal["done", "degraded", "error", "hangs"]
+
+
+@dataclass(slots=True)
+class FunctionState:
+    """One PCI function."""
+
+    address: str
+    vendor: str
+    device: str
+    pci_class: str
+    native_driver: str
+    """The driver that the kernel chooses; empty if none wants it."""
+    iommu_group: int | None = None
+    numa_node: int | None = None
+    pcie_parent: str = ""
+    is_bridge: bool = False
+    product: str = ""
+    memory_mib: int = 0
+    driver: str = ""
+    """The driver now bound; empty if none."""
+    is_present: bool = True
+    holder: str = ""
+    """A process outside libvirt that has it open; an unbind then blocks."""
+
+    def probe(self) -> None:
+        """Let the kernel bind the driver of its choice."""
+        self.driver = "pcieport" if self.is_bridge else self.native_driver
+
+    def seen(self) -> PciFunction:
+        """The function as the host shows it."""
+        return PciFunction(
+            address=self.address,
+            vendor=self.vendor,
+            device=self.device,
+            pci_class=self.pci_class,
+            driver=self.driver,
+            is_bridge=self.is_bridge,
+        )
+
+
+@dataclass(slots=True)
+class GuestDisk:
+    """What an operating system that booted from a volume left on it."""
+
+    instance_id: str = ""
+    host_public_key: str = ""
+    controller_keys: tuple[str, ...] = ()
+    """Public keys (`ssh-ed25519 AAAA…`, no comment) that may run the report command."""
+    was_handed_over: bool = False
+
+
+@dataclass(slots=True)
+class VolumeState:
+    """One volume."""
+
+    name: str
+    path: str
+    capacity_bytes: int
+    allocation_bytes: int
+    image_format: str = "raw"
+    base: str = ""
+    """Name of the volume of the same pool that it is an overlay of."""
+    is_uploaded: bool = False
+    content_zlib: bytes = b""
+    """The content, compressed; empty for volumes above `volumes.KEPT_BYTES`, and for those that were created."""
+    guest: GuestDisk | None = None
+
+
+@dataclass(slots=True)
+class PoolState:
+    """One storage pool."""
+
+    name: str
+    path: str
+    capacity_bytes: int
+    foreign_bytes: int = 0
+    """Taken by files that are not volumes."""
+    volumes: dict[str, VolumeState] = field(default_factory=dict)
+
+    @property
+    def available_bytes(self) -> int:
+        """Bytes that are left."""
+        taken = self.foreign_bytes + sum(volume.allocation_bytes for volume in self.volumes.values())
+        return max(0, self.capacity_bytes - taken)
+
+
+@dataclass(frozen=True, slots=True)
+class PassedDevice:
+    """A `<hostdev>`."""
+
+    host_address: str
+    guest_address: str
+
+
+@dataclass(slots=True)
+class DiskDevice:
+    """A `<disk>`: by file, or by pool and volume. All three empty: a drive without a medium."""
+
+    target: str
+    is_cdrom: bool
+    path: str = ""
+    pool: str = ""
+    volume: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no medium in it."""
+        return not (self.path or self.volume)
+
+    def eject(self) -> None:
+        """Take the medium out."""
+        self.path = self.pool = self.volume = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInterface:
+    """An `<interface>`."""
+
+    mac_address: str
+    network: str
+
+
+@dataclass(slots=True)
+class DomainConfig:
+    """What the XML of a domain says, as far as a simulated host needs it."""
+
+    name: str
+    uuid: str
+    owner_uid: str
+    domain_type: str
+    cpu_mode: str
+    memory_mib: int
+    vcpus: int
+    on_reboot: str
+    has_console: bool
+    disks: tuple[DiskDevice, ...] = ()
+    devices: tuple[PassedDevice, ...] = ()
+    interfaces: tuple[NetworkInterface, ...] = ()
+
+
+@dataclass(slots=True)
+class Boot:
+    """One boot of a guest, decided when it began: what will have happened by when. None: never."""
+
+    id: str
+    started_s: float
+    address_s: float | None = None
+    ssh_s: float | None = None
+    cloud_init_s: float | None = None
+    console: str = ""
+    """What the firmware says before any system runs."""
+
+
+@dataclass(slots=True)
+class GuestBehaviour:
+    """How a guest shall behave; the default is a guest that works."""
+
+    boots: bool = True
+    gets_address: bool = True
+    answers_ssh: bool = True
+    heeds_shutdown: bool = True
+    cloud_init: CloudInitOutcome = "done"
+    nvidia_driver: str = "580.95.05"
+    """Loaded once cloud-init is done, if an NVIDIA GPU is passed; empty: the installation silently did nothing."""
+    missing_gpus: int = 0
+    """How many of the passed GPUs, counted from the last, do not show up in the guest."""
+    has_wrong_host_key: bool = False
+    report_is_garbage: bool = False
+
+
+@dataclass(slots=True)
+class DomainRecord:
+    """One domain: the definition, and while it runs the hardware that it was started with."""
+
+    config: DomainConfig
+    live: DomainConfig | None = None
+    state: DomainState = DomainState.OFF
+    starts: int = 0
+    boots: int = 0
+    boot: Boot | None = None
+    ends_s: float | None = None
+    """When it will have stopped, for what was set off: a shutdown, or a death that was staged."""
+    ends_as: DomainState = DomainState.OFF
+
+    @property
+    def is_running(self) -> bool:
+        """Whether QEMU runs."""
+        return self.state is DomainState.RUNNING
+
+    def stop(self, state: DomainState) -> None:
+        """QEMU has gone; passed devices stay on the driver that they have."""
+        self.state, self.live, self.boot, self.ends_s = state, None, None, None
+
+
+@dataclass(slots=True)
+class HostState:
+    """One host."""
+
+    name: str
+    memory_mib: int
+    cpus: int
+    numa_nodes: int
+    kvm: Literal["works", "broken", "absent"]
+    networks: dict[str, bool]
+    """Whether it is active, by name."""
+    functions: dict[str, FunctionState]
+    pools: dict[str, PoolState]
+    domains: dict[str, DomainRecord] = field(default_factory=dict)
+    leases: dict[str, str] = field(default_factory=dict)
+    """IPv4 address by MAC address, kept as dnsmasq does when a guest comes back."""
+    behaviours: dict[str, GuestBehaviour] = field(default_factory=dict)
+    """By domain name; the empty name is for all the others."""
+    link: Literal["up", "down", "hangs"] = "up"
+
+    def settle(self, now_s: float) -> None:
+        """Let happen whatever was due by now."""
+        for record in self.domains.values():
+            if record.is_running and record.ends_s is not None and now_s >= record.ends_s:
+                record.stop(record.ends_as)
+
+    def running(self) -> list[tuple[DomainRecord, DomainConfig]]:
+        """The running domains with the hardware that they were started with."""
+        return [(record, record.live) for record in self.domains.values() if record.live is not None]
+
+    def user_of(self, address: str) -> str:
+        """The name of the running domain that has this function; empty if none."""
+        for record, live in self.running():
+            if any(device.host_address == address for device in live.devices):
+                return record.config.name
+        return ""
+
+    def group_of(self, function: FunctionState) -> list[FunctionState]:
+        """The present functions of its IOMMU group, itself included; itself alone if it has none."""
+        if function.iommu_group is None:
+            return [function]
+        return [other for other in self.functions.values() if other.is_present and other.iommu_group == function.iommu_group]
+
+    def behaviour_of(self, domain_name: str) -> GuestBehaviour:
+        """How that domain's guest shall behave."""
+        return self.behaviours.get(domain_name) or self.behaviours.get("") or GuestBehaviour()

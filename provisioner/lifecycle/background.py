@@ -1,0 +1,111 @@
+"""Calls that take long (a download, an upload, a start that pins memory) run beside the workers, never in them.
+
+A job is named after what it makes, so that two VMs that need the same base image wait for one upload. Asking again is how its
+result is fetched: a step calls `run` in every pass and gets Running until the job has ended. Jobs live in this process only;
+after a crash the step observes the world, finds the thing missing and starts it again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Meter:
+    """How far a job is; written by the job, read by whoever waits."""
+
+    done: int = 0
+    total: int = 0
+
+    def __call__(self, done: int, total: int) -> None:  # noqa: D102 - it is the Progress of the drivers
+        self.done, self.total = done, total
+
+    def __str__(self) -> str:
+        mib = 1 << 20
+        if self.total:
+            return f"{self.done // mib} of {self.total // mib} MiB"
+        return f"{self.done // mib} MiB" if self.done else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The job has not ended."""
+
+    meter: Meter
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Generic[T]):
+    """The job has ended well."""
+
+    result: T
+
+
+class Background(Protocol):
+    """Runs named jobs."""
+
+    def run(self, name: str, job: Callable[[Meter], T]) -> Running | Finished[T]:
+        """Start the job if none of that name is under way, and say how it is.
+
+        An ended job is forgotten as soon as its result was handed out. Raises what the job raised.
+        """
+        ...
+
+    def close(self) -> None:
+        """Wait for nothing; jobs under way end with the process."""
+        ...
+
+
+class Inline:
+    """Runs each job at once in the caller's thread: for tests and virtual time."""
+
+    def run(self, name: str, job: Callable[[Meter], T]) -> Running | Finished[T]:
+        """Run it to its end."""
+        return Finished(job(Meter()))
+
+    def close(self) -> None:
+        """Nothing to give up."""
+
+
+@dataclass(slots=True)
+class _Job:
+    future: Future[object]
+    meter: Meter = field(default_factory=Meter)
+
+
+class Threads:
+    """Runs jobs in a bounded pool; a job beyond the bound waits its turn.
+
+    `woken` is called with the job's name when it ends, so that whoever waits need not poll.
+    """
+
+    def __init__(self, *, workers: int = 16, woken: Callable[[str], None] | None = None) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="hikube-job")
+        self._jobs: dict[str, _Job] = {}
+        self._lock = threading.Lock()
+        self._woken = woken
+
+    def run(self, name: str, job: Callable[[Meter], T]) -> Running | Finished[T]:
+        """As the protocol says."""
+        with self._lock:
+            known = self._jobs.get(name)
+            if known is None:
+                meter = Meter()
+                known = self._jobs[name] = _Job(self._pool.submit(job, meter), meter)
+                if self._woken is not None:
+                    woken = self._woken
+                    known.future.add_done_callback(lambda _: woken(name))
+            if not known.future.done():
+                return Running(known.meter)
+            del self._jobs[name]
+        return Finished(known.future.result())  # type: ignore[arg-type]  # the name stands for the job's type
+
+    def close(self) -> None:
+        """Give up what has not started; what runs ends with the process."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

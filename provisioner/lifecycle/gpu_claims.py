@@ -1,0 +1,75 @@
+"""Claims whose owner is gone find their way home: restore the functions, release the claim.
+
+A VM normally takes its claims down itself, and its finalizer keeps it alive until then. This is for what is left when somebody
+removed a VM behind the controller's back. A claim with a living owner is never touched here.
+"""
+
+from __future__ import annotations
+
+from provisioner.lifecycle.hypervisors import WatchedHypervisor
+from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.virtual_machine.devices import restore_function
+from provisioner.model.errors import Conflict, NotFound
+from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_host import GPUHost
+from provisioner.model.metadata import Key, Resource
+from provisioner.model.virtual_machine import VirtualMachine, VMInstance
+from provisioner.store.protocol import Change, ChangeType, Event
+
+
+class GPUClaimReconciler:
+    """Owns GPUClaim."""
+
+    kinds: tuple[type[Resource], ...] = (GPUClaim,)
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._owners: dict[Key, set[Key]] = {}
+
+    def reconcile(self, key: Key) -> float | None:
+        """Send an orphan home."""
+        claim = self._ports.store.get(GPUClaim, key.name)
+        self._owners.setdefault(claim.spec.owner.key, set()).add(key)
+        if self._has_owner(claim):
+            return None
+        try:
+            host = self._ports.store.get(GPUHost, claim.spec.host)
+        except NotFound:
+            self._release(claim)  # nothing can be restored on a host that nobody knows any more
+            return None
+        hypervisor = WatchedHypervisor.over(self._ports.connections, host.spec.uri)
+        users = [domain.name for domain in hypervisor.domains.owned() if claim.spec.address in domain.functions]
+        if users:
+            raise Conflict(f"{key} has no owner", why=f"domain `{users[0]}` still uses the GPU")
+        for function in reversed(claim.status.functions):
+            restore_function(hypervisor.devices, function)
+        self._release(claim)
+        return None
+
+    def concerns(self, change: Change) -> tuple[Key, ...]:
+        """New claims, and those of a VM that is gone."""
+        resource = change.resource
+        if isinstance(resource, GPUClaim):
+            if change.type is ChangeType.DELETED:
+                self._owners.get(resource.spec.owner.key, set()).discard(resource.key)
+                return ()
+            return (resource.key,) if change.type is ChangeType.ADDED else ()
+        if isinstance(resource, VirtualMachine) and change.type is ChangeType.DELETED:
+            return tuple(self._owners.pop(resource.key, ()))
+        return ()
+
+    def group_of(self, key: Key) -> str:
+        """The host part of the claim's name."""
+        return key.name.rsplit(".", 2)[0]
+
+    def _has_owner(self, claim: GPUClaim) -> bool:
+        owner = claim.spec.owner
+        kind = VMInstance if owner.kind == "VMInstance" else VirtualMachine
+        try:
+            return self._ports.store.get(kind, owner.name, namespace=owner.namespace).metadata.uid == owner.uid
+        except NotFound:
+            return False
+
+    def _release(self, claim: GPUClaim) -> None:
+        self._ports.store.delete(claim.key, uid=claim.metadata.uid)
+        self._ports.store.record(Event(claim.key, "Warning", "OrphanReleased", f"its owner {claim.spec.owner.key} is gone"))

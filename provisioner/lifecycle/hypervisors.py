@@ -1,0 +1,41 @@
+"""A hypervisor whose silence is noticed: any call that ends in HostUnreachable tells the connections, for everybody's sake."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from provisioner.drivers.hypervisor import Hypervisor
+from provisioner.lifecycle.ports import Connections
+from provisioner.model.errors import HostUnreachable
+
+
+class _Watched:
+    """Stands before one object of the driver and forwards everything."""
+
+    def __init__(self, inner: Any, connections: Connections, uri: str) -> None:
+        self._inner = inner
+        self._connections = connections
+        self._uri = uri
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        if not callable(value):
+            return _Watched(value, self._connections, self._uri)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return value(*args, **kwargs)
+            except HostUnreachable as error:
+                self._connections.lost(self._uri, str(error))
+                raise
+
+        return call
+
+
+class WatchedHypervisor:
+    """Makes watched connections."""
+
+    @staticmethod
+    def over(connections: Connections, uri: str) -> Hypervisor:
+        """A connection to `uri` whose failures are remembered. Raises as `Connections.to`."""
+        return cast(Hypervisor, _Watched(connections.to(uri), connections, uri))

@@ -1,0 +1,79 @@
+"""Everything that a reconciler may touch, handed in as one value; and connections that fail fast while a host is away.
+
+A host that did not answer is not asked again for a few seconds: many VMs on a dead host cost one time-out, not one each.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from provisioner.drivers.guest.protocol import Guests
+from provisioner.drivers.hypervisor import Connector, Hypervisor
+from provisioner.drivers.images.protocol import Images
+from provisioner.lifecycle.background import Background, Inline
+from provisioner.lifecycle.progress import Observer, Silence
+from provisioner.model.clock import Clock, Identifiers, timestamp
+from provisioner.model.errors import HostUnreachable
+from provisioner.model.tables import Tables
+from provisioner.store.protocol import Store
+
+FAIL_FAST_S = 3.0
+"""Long enough to spare the workers, short enough that a host that is back is used at once."""
+
+
+class Connections:
+    """Connections by URI with memory of who did not answer a moment ago."""
+
+    def __init__(self, connector: Connector, clock: Clock) -> None:
+        self._connector = connector
+        self._clock = clock
+        self._away: dict[str, tuple[float, str]] = {}
+        self._lock = threading.Lock()
+
+    def to(self, uri: str) -> Hypervisor:
+        """An open connection.
+
+        Raises:
+            HostUnreachable: it does not answer, or did not within the last FAIL_FAST_S seconds.
+            InvalidInput, NotAllowed: as the connector.
+        """
+        with self._lock:
+            since, why = self._away.get(uri, (-FAIL_FAST_S, ""))
+        if self._clock.monotonic_s() - since < FAIL_FAST_S:
+            raise HostUnreachable("the host did not answer a moment ago", why=why)
+        try:
+            return self._connector.connect(uri)
+        except HostUnreachable as error:
+            self.lost(uri, str(error))
+            raise
+
+    def lost(self, uri: str, why: str) -> None:
+        """Remember that the host did not answer just now."""
+        with self._lock:
+            self._away[uri] = (self._clock.monotonic_s(), why)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The seams, and what is handed in instead of globals."""
+
+    store: Store
+    connector: Connector
+    guests: Guests
+    images: Images
+    clock: Clock
+    identifiers: Identifiers
+    tables: Tables
+    background: Background = field(default_factory=Inline)
+    observer: Observer = field(default_factory=Silence)
+    time_scale: float = 1.0
+    """Deadlines are multiplied by it; above 1 on machines measured to be slow."""
+    connections: Connections = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "connections", Connections(self.connector, self.clock))
+
+    def now(self) -> str:
+        """The time as resources write it."""
+        return timestamp(self.clock.now_s())

@@ -1,0 +1,157 @@
+"""The table engine: a life as a declared list of steps, forwards to reality and backwards to nothing.
+
+    forwards   do(1) -> do(2) -> … -> do(n)              each: Done goes on, Retry comes back, Abort gives the attempt up
+    backwards  undo(n) -> … -> undo(2) -> undo(1)         each: Done goes on, Retry comes back, Stuck is told and tried again
+
+Rules that every step keeps, and that three tests in tests/lifecycle hold for every table: `do` observes first and may be run
+any number of times; `undo` likewise, also when `do` never ran; neither relies on memory. A step has a time budget that counts
+from its first attempt and starts anew while its host is away, since waiting for a host is no failure of the guest.
+
+Effects that a step has on the outside come before the record that it finished, so a crash between the two repeats the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from provisioner.lifecycle.verdicts import Abort, Done, Retry, Stuck, Verdict
+from provisioner.lifecycle.view import View
+from provisioner.model import errors
+from provisioner.model.clock import seconds
+from provisioner.model.metadata import StepRecord
+
+V = TypeVar("V", bound=View)  # type: ignore[type-arg]
+
+RETRY_S = 2.0
+RETRY_CEILING_S = 30.0
+UNBOUNDED = float("inf")
+
+
+def nothing(_view: object) -> Verdict:
+    """The undo of a step that leaves nothing to undo; the table says why in a comment."""
+    return Done()
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[V]):
+    """One line of a table."""
+
+    name: str
+    do: Callable[[V], Verdict]
+    undo: Callable[[V], Verdict]
+    within: Callable[[V], float]
+    """Seconds from the first attempt until the step counts as failed."""
+    sets: str
+    """The condition type that says whether it holds."""
+    keeps_data: bool = False
+    """What it made holds the tenant's data: undone on deletion, kept on stop."""
+
+
+class Lifecycle(Generic[V]):
+    """A table of steps."""
+
+    def __init__(self, *steps: Step[V]) -> None:
+        self.steps = steps
+        self.by_name = {step.name: step for step in steps}
+        assert len(self.by_name) == len(steps), "step names are unique"
+
+    def advance(self, view: V, *, settled: set[str]) -> Verdict:
+        """Run forwards as far as it goes.
+
+        Args:
+            view: the resource in this pass.
+            settled: steps that this process saw hold in this attempt, skipped and added to; an empty set observes everything.
+        """
+        for step in self.steps:
+            if step.name in settled:
+                continue
+            verdict = self._attempt(step, view)
+            if not isinstance(verdict, Done):
+                settled.clear()
+                settled.update(done.name for done in self.steps[: self.steps.index(step)])
+                return verdict
+            settled.add(step.name)
+        return Done()
+
+    def unwind(self, view: V, *, keep_data: bool, keep: frozenset[str] = frozenset()) -> Verdict:
+        """Run backwards over all steps but those kept. Stuck and Retry leave the rest for the next pass.
+
+        First of all it is written down that none of them holds any more: a crash in the middle must not leave a "True" that
+        a later attempt would believe.
+        """
+        undone = [step for step in self.steps if step.name not in keep and not (keep_data and step.keeps_data)]
+        self._disclaim(undone, view)
+        for step in reversed(undone):
+            verdict = _guarded(step.undo, view)
+            if isinstance(verdict, Abort):
+                verdict = Stuck((step.name,), verdict.message)
+            if not isinstance(verdict, Done):
+                return verdict
+        return Done()
+
+    def _disclaim(self, undone: list[Step[V]], view: V) -> None:
+        stale = tuple(view.condition(step.sets, "False", "Undone") for step in undone if view.holds(step.sets))
+        names = {step.name for step in undone}
+        left = tuple(record for record in view.resource.status.steps if record.name not in names)
+        if stale or left != view.resource.status.steps:
+            view.write(*stale, steps=left)
+
+    def _attempt(self, step: Step[V], view: V) -> Verdict:
+        ports = view.ports
+        record = view.record(step.name)
+        if record is None:
+            ports.observer.step_started(view.key, step.name)
+            record = StepRecord(name=step.name, started=ports.now())
+        verdict = _guarded(step.do, view)
+        if isinstance(verdict, Done):
+            self._finished(step, view, record, verdict.message)
+            return verdict
+        if isinstance(verdict, Retry):
+            verdict = self._waiting(step, view, record, verdict)
+        if isinstance(verdict, Abort):
+            ports.observer.failed(view.key, step.name, verdict.message)
+        return verdict
+
+    def _finished(self, step: Step[V], view: V, record: StepRecord, message: str) -> None:
+        if record.finished and view.holds(step.sets):
+            return
+        now = view.ports.now()
+        record = record.model_copy(update={"finished": now})
+        view.write(view.condition(step.sets, "True", "Done", message), steps=_with(view, record))
+        view.ports.observer.step_finished(view.key, step.name, seconds(now) - seconds(record.started), message)
+
+    def _waiting(self, step: Step[V], view: V, record: StepRecord, verdict: Retry) -> Verdict:
+        now = view.ports.now()
+        if verdict.reason == errors.HostUnreachable.__name__:
+            record = record.model_copy(update={"started": now})
+        waited_s = seconds(now) - seconds(record.started)
+        budget_s = step.within(view) * view.ports.time_scale
+        if waited_s > budget_s:
+            return Abort("DeadlineExceeded", f"{step.name} took more than {budget_s:.0f} s; last: {verdict.message}")
+        record = record.model_copy(update={"finished": ""})
+        view.write(view.condition(step.sets, "False", verdict.reason, verdict.message), steps=_with(view, record))
+        view.ports.observer.step_waiting(view.key, step.name, verdict.message)
+        return verdict
+
+
+def _guarded(action: Callable[[V], Verdict], view: V) -> Verdict:
+    """Run it; turn what the edges could not do into a verdict. A Conflict with another writer ends the pass."""
+    try:
+        return action(view)
+    except (errors.AlreadyExists, errors.DeviceBusy) as error:
+        return Retry(RETRY_S, type(error).__name__, str(error))
+    except errors.Conflict:
+        raise
+    except errors.HostUnreachable as error:
+        return Retry(RETRY_S, errors.HostUnreachable.__name__, str(error))
+    except errors.HikubeError as error:
+        if error.retry is errors.Retry.LATER:
+            return Retry(RETRY_S, type(error).__name__, str(error))
+        return Abort(type(error).__name__, str(error), is_final=isinstance(error, errors.InvalidInput))
+
+
+def _with(view: View, record: StepRecord) -> tuple[StepRecord, ...]:  # type: ignore[type-arg]
+    others = tuple(known for known in view.resource.status.steps if known.name != record.name)
+    return (*others, record)

@@ -1,0 +1,97 @@
+"""The VM's keys: its SSH host key, made by us so that it can be pinned, and the controller's own key for one forced command.
+
+They live in a Secret that belongs to the VM. The private halves exist from seed to hand-over only; the public host key stays,
+since `hikube gpu vm ssh` pins it for as long as the VM lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from provisioner.drivers.guest.keys import generate_key_pair
+from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model.errors import AlreadyExists, NotFound
+from provisioner.model.metadata import Metadata
+from provisioner.model.secret import Secret, SecretSpec
+from templates.guest import pinned_host_key
+
+HOST_PRIVATE = "hostPrivateKey"
+HOST_PUBLIC = "hostPublicKey"
+CONTROLLER_PRIVATE = "controllerPrivateKey"
+CONTROLLER_PUBLIC = "controllerPublicKey"
+INSTANCE_ID = "instanceId"
+SEED_DIGEST = "seedDigest"
+
+
+def secret_name(vm_name: str) -> str:
+    """The name of a VM's Secret."""
+    return f"{vm_name}-access"
+
+
+def read(view: VirtualMachineView) -> dict[str, str]:
+    """The VM's keys; empty if it has none yet."""
+    try:
+        return dict(_secret(view).spec.data)
+    except NotFound:
+        return {}
+
+
+def write(view: VirtualMachineView, data: dict[str, str]) -> None:
+    """Replace the VM's keys."""
+    metadata = Metadata(
+        name=secret_name(view.resource.metadata.name),
+        namespace=view.resource.metadata.namespace,
+        owner_references=(view.resource.owner_reference(),),
+    )
+    secret = Secret(metadata=metadata, spec=SecretSpec(data=data))
+    try:
+        view.ports.store.create(secret)
+    except AlreadyExists:
+        known = _secret(view)
+        view.ports.store.update(known.model_copy(update={"spec": secret.spec}))
+
+
+def with_keys(view: VirtualMachineView, *, instance_id: str) -> dict[str, str]:
+    """Keys fit for a seed of that instance: a new controller key if the last was handed in, a host key once per instance.
+
+    cloud-init makes host keys once per instance id, so the host key is renewed with it and never in between.
+    """
+    data = read(view)
+    comment = f"{view.resource.metadata.namespace}/{view.resource.metadata.name}"
+    if data.get(INSTANCE_ID) != instance_id:
+        pair = generate_key_pair(comment)
+        public = pinned_host_key(view.resource.spec.cloud_init, pair.public_line)
+        data = {INSTANCE_ID: instance_id, HOST_PRIVATE: pair.private_openssh, HOST_PUBLIC: public}
+    if CONTROLLER_PRIVATE not in data:
+        pair = generate_key_pair(f"hikube {comment}")
+        data |= {CONTROLLER_PRIVATE: pair.private_openssh, CONTROLLER_PUBLIC: pair.public_line}
+    write(view, data)
+    return data
+
+
+def forget_private(view: VirtualMachineView) -> None:
+    """Drop every private half and the digest of the seed that carried them: the VM is handed over."""
+    _keep(view, HOST_PUBLIC, INSTANCE_ID)
+
+
+def forget_start(view: VirtualMachineView) -> None:
+    """Drop what belongs to one start. The host's private key stays until hand-over: a disk may have it or may need it yet."""
+    _keep(view, HOST_PUBLIC, HOST_PRIVATE, INSTANCE_ID)
+
+
+def delete(view: VirtualMachineView) -> None:
+    """Remove the VM's Secret altogether."""
+    with contextlib.suppress(NotFound):
+        view.ports.store.delete(_secret(view).key)
+
+
+def _keep(view: VirtualMachineView, *names: str) -> None:
+    data = read(view)
+    kept = {name: data[name] for name in names if name in data}
+    if kept != data:
+        write(view, kept)
+
+
+def _secret(view: VirtualMachineView) -> Secret:
+    name = secret_name(view.resource.metadata.name)
+    return view.ports.store.get(Secret, name, namespace=view.resource.metadata.namespace)

@@ -1,0 +1,101 @@
+"""Steps `define` and `start`: the domain as planned, and running; and the way back, gently first.
+
+A start pins all of the guest's memory and can take minutes, so it runs in the background. A guest that stops while it is being
+brought up ends the attempt: under nested emulation a guest can reset without a word, and a reset there means destroy.
+"""
+
+from __future__ import annotations
+
+from provisioner.drivers.hypervisor import DomainState
+from provisioner.lifecycle.background import Running
+from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
+from provisioner.lifecycle.virtual_machine.blueprint import domain_xml
+from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.planning.restart import running_spec_of
+
+POLL_S = 0.5
+DESTROY_TIMEOUT_S = 60.0
+
+
+def define_domain(view: VirtualMachineView) -> Verdict:
+    """The host knows the domain as planned. A running one is left alone: changes wait for a restart."""
+    known = view.look()
+    if known is not None and known.owner_uid != view.resource.metadata.uid:
+        return Abort("ForeignDomain", f"a domain `{known.name}` that is not ours is on host `{view.host.metadata.name}`")
+    if known is not None and known.state is DomainState.RUNNING:
+        return Done()
+    xml, plan = domain_xml(view)
+    domain = view.hypervisor.domains.define(xml)
+    view.write(
+        domain=domain.name,
+        domain_uuid=domain.uuid,
+        mac_address=plan.interfaces[0].mac_address if plan.interfaces else "",
+        running_spec=running_spec_of(view.resource, size=view.size, vm_disks=view.disks),
+    )
+    return Done(domain.name)
+
+
+def undefine_domain(view: VirtualMachineView) -> Verdict:
+    """The host has no domain of this VM."""
+    if not view.resource.status.host:
+        return Done()
+    known = view.look()
+    if known is not None and known.owner_uid == view.resource.metadata.uid:
+        view.hypervisor.domains.undefine(known.name)
+    if view.resource.status.domain:
+        view.write(domain="", domain_uuid="", running_spec=None)
+    return Done()
+
+
+def start_domain(view: VirtualMachineView) -> Verdict:
+    """The domain runs."""
+    known = view.look()
+    if known is not None and known.state is DomainState.RUNNING:
+        return Done()
+    if known is not None and known.state is DomainState.CRASHED and view.record("start") is not None:
+        started = view.record("start")
+        if started is not None and started.finished:
+            return guest_stopped(view)
+    hypervisor, name, timeout_s = view.hypervisor, view.domain_name, view.budgets.start_s
+
+    def work(_meter: object) -> None:
+        hypervisor.domains.start(name, timeout_s=timeout_s)
+
+    outcome = view.ports.background.run(f"start {name} on {view.host.metadata.name}", work)
+    if isinstance(outcome, Running):
+        return Retry(POLL_S, "Starting", f"starting, {view.size.memory_mib} MiB of memory to pin")
+    return Done()
+
+
+def stop_domain(view: VirtualMachineView) -> Verdict:
+    """The domain does not run: asked to power off, and stopped hard when its time is up."""
+    if not view.resource.status.host:
+        return Done()
+    known = view.look()
+    if known is None or known.owner_uid != view.resource.metadata.uid or known.state is not DomainState.RUNNING:
+        return Done()
+    waited_s = view.stopping_for_s()
+    grace_s = view.budgets.shutdown_s * view.ports.time_scale if view.resource.status.first_ready else 0.0
+    if waited_s < grace_s:
+        view.hypervisor.domains.shutdown(known.name)
+        return Retry(POLL_S, "ShuttingDown", f"asked to power off, stopped hard in {grace_s - waited_s:.0f} s")
+    view.hypervisor.domains.destroy(known.name, timeout_s=DESTROY_TIMEOUT_S)
+    return Done()
+
+
+def guest_stopped(view: VirtualMachineView) -> Abort:
+    """The verdict on a guest that stopped while it was being brought up."""
+    return Abort("GuestStopped", "the guest stopped or reset while it was being brought up" + last_words(view))
+
+
+def is_running(view: VirtualMachineView) -> bool:
+    """Whether the domain runs at this moment."""
+    known = view.look()
+    return known is not None and known.state is DomainState.RUNNING
+
+
+def last_words(view: VirtualMachineView, *, lines: int = 15) -> str:
+    """The end of the console, for an error; empty if nothing is kept."""
+    text = view.hypervisor.console.tail(view.domain_name, limit_bytes=4000).strip()
+    tail = "\n".join(text.splitlines()[-lines:])
+    return f"\nconsole:\n{tail}" if tail else ""

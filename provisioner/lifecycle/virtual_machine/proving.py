@@ -1,0 +1,134 @@
+"""Steps `address`, `reach`, `verify` and `ready`: the guest is found, answers, proves its GPUs, and is handed over.
+
+"Running" is not "ready": Ready is written only after the guest itself reported the GPUs that the spec asks for, over SSH with
+a pinned host key. At hand-over our key, the seed and every private half are removed; from then on the VM is the tenant's alone.
+"""
+
+from __future__ import annotations
+
+from provisioner.drivers.guest.protocol import GuestDoor
+from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
+from provisioner.lifecycle.virtual_machine import access
+from provisioner.lifecycle.virtual_machine.domain import guest_stopped, is_running, last_words
+from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model import domain_names
+from provisioner.model.guest_report import GuestReport
+from provisioner.model.virtual_machine import GpuAssignment
+from provisioner.planning.proof import Proof, prove
+
+POLL_S = 1.0
+REPORT_TIMEOUT_S = 25.0
+SEED_TARGET = "sda"
+USER = "root"
+
+
+def find_address(view: VirtualMachineView) -> Verdict:
+    """The guest has an address."""
+    if not view.resource.spec.networks and not view.host.spec.network:
+        return Abort("NoNetwork", "the VM has no network to be reached on", is_final=True)
+    mac = view.resource.status.mac_address
+    addresses = view.hypervisor.domains.addresses(view.domain_name, mac_address=mac)
+    if addresses:
+        if view.resource.status.address != addresses[0]:
+            view.write(address=addresses[0])
+        return Done(addresses[0])
+    if not is_running(view):
+        return guest_stopped(view)
+    return Retry(POLL_S, "NoAddress", f"no address for {mac} yet")
+
+
+def reach_guest(view: VirtualMachineView) -> Verdict:
+    """The guest answers on SSH with its pinned key and a report."""
+    if _was_proven(view):
+        return Done(view.resource.status.address)
+    verdict = _ask(view)
+    return verdict if verdict is not None else Done(view.resource.status.address)
+
+
+def prove_gpus(view: VirtualMachineView) -> Verdict:
+    """What the guest reports is what the spec asks for."""
+    if _was_proven(view):
+        return Done()
+    if view.report is None:
+        verdict = _ask(view)
+        if verdict is not None:
+            return verdict
+    report = view.report
+    assert report is not None
+    proof = prove(
+        report,
+        assignments=view.resource.status.gpus,
+        host_gpus=view.host.status.gpus,
+        tables=view.ports.tables,
+        needs_driver=_needs_driver(view),
+    )
+    if proof.state == "waiting":
+        return Retry(POLL_S, "NotProvenYet", proof.message)
+    if proof.state == "failed":
+        tail = report.cloud_init.output_tail
+        words = f"\ncloud-init:\n{tail}" if tail else last_words(view)
+        return Abort("NotProven", proof.message + words)
+    view.write(gpus=_with_evidence(view, report, proof), driver_version=report.nvidia.driver_version)
+    return Done(proof.message)
+
+
+def hand_over(view: VirtualMachineView) -> Verdict:
+    """The VM is the tenant's: our key, the seed and all private halves are gone."""
+    data = access.read(view)
+    if access.CONTROLLER_PRIVATE in data:
+        view.ports.guests.hand_over(_door(view, data), timeout_s=REPORT_TIMEOUT_S)
+    view.hypervisor.domains.eject(view.domain_name, SEED_TARGET)
+    view.hypervisor.volumes.delete(view.pool, domain_names.seed_volume(view.domain_name))
+    access.forget_private(view)
+    status = view.resource.status
+    view.write(first_ready=status.first_ready or view.ports.now(), consecutive_failures=0, retry_after="", last_failure="")
+    return Done(f"{len(status.gpus)} GPUs proven")
+
+
+def _was_proven(view: VirtualMachineView) -> bool:
+    """Proven since its last start, by a controller that did not live to finish the hand-over: our key may be gone already."""
+    return view.holds("GPUsProven") and is_running(view)
+
+
+def _ask(view: VirtualMachineView) -> Verdict | None:
+    """Fetch the report into the view; None when it is there. The boot id tells a reset guest from a slow one."""
+    if not is_running(view):
+        return guest_stopped(view)
+    data = access.read(view)
+    if access.CONTROLLER_PRIVATE not in data:
+        return Abort("KeysLost", "the controller's key for this VM is gone; only a restart with a new seed can prove it")
+    report = view.ports.guests.report(_door(view, data), timeout_s=REPORT_TIMEOUT_S)
+    known = view.resource.status.boot_id
+    if known and known != report.boot_id and view.record("reach") is not None and view.holds("Reachable"):
+        return Abort("GuestReset", f"the guest's boot id changed from {known} to {report.boot_id}: it has reset")
+    if known != report.boot_id:
+        view.write(boot_id=report.boot_id)
+    view.report = report
+    return None
+
+
+def _door(view: VirtualMachineView, data: dict[str, str]) -> GuestDoor:
+    return GuestDoor(
+        address=view.resource.status.address,
+        user=USER,
+        host_public_key=data[access.HOST_PUBLIC],
+        private_key=data[access.CONTROLLER_PRIVATE],
+        host_uri=view.host.spec.uri,
+    )
+
+
+def _needs_driver(view: VirtualMachineView) -> bool:
+    """Whether a driver was baked in or installed by us; elsewhere it is the tenant's to bring."""
+    return view.image is not None and (bool(view.image.spec.nvidia_driver) or view.image.spec.distribution != "other")
+
+
+def _with_evidence(view: VirtualMachineView, report: GuestReport, proof: Proof) -> tuple[GpuAssignment, ...]:
+    """The assignments with what the guest calls each GPU: address, UUID and serial."""
+    by_address = {gpu.address: gpu for gpu in report.nvidia.gpus}
+    found = []
+    for assignment in view.resource.status.gpus:
+        guest_address = proof.guest_addresses.get(assignment.address, "")
+        row = by_address.get(guest_address)
+        evidence = {"uuid": row.uuid, "serial": row.serial} if row is not None else {}
+        found.append(assignment.model_copy(update={"guest_address": guest_address, **evidence}))
+    return tuple(found)

@@ -1,0 +1,108 @@
+"""Step `reserve`: a host for the VM, and a GPUClaim for every GPU. Creating the claim is the lock.
+
+Plans on a snapshot, then creates the claims one by one. If one exists already, somebody was faster: what was taken is given
+back and the plan is made anew, a bounded number of times. Claims made before a crash are found by their owner label and used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from provisioner.lifecycle.fleet import snapshot
+from provisioner.lifecycle.verdicts import Done, Retry, Verdict
+from provisioner.lifecycle.virtual_machine.view import OWNER_LABEL, VirtualMachineView
+from provisioner.model.errors import AlreadyExists, NotFound
+from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec
+from provisioner.model.gpu_host import GpuFacts, GPUHost, claim_name
+from provisioner.model.metadata import Metadata
+from provisioner.model.virtual_machine import GpuAssignment
+from provisioner.planning.placement import NoPlacement, Placement, place
+from provisioner.planning.requests import request_for
+
+PLANS_MAX = 5
+WAIT_S = 20.0
+"""Waiting VMs are woken when capacity is freed; this is for what nobody told us of."""
+
+
+def reserve_gpus(view: VirtualMachineView) -> Verdict:
+    """A host is chosen and every GPU on it that the spec asks for is claimed by this VM."""
+    if _holds(view):
+        return Done(_sentence(view))
+    _give_back(view)
+    firmware = view.image.spec.firmware if view.image is not None else "bios"
+    request = request_for(view.resource, size=view.size, tables=view.ports.tables, vm_disks=view.disks, firmware=firmware)
+    for _ in range(PLANS_MAX):
+        decision = place(request, snapshot(view.ports.store, view.ports.tables))
+        if isinstance(decision, NoPlacement):
+            return Retry(WAIT_S, decision.reason, decision.sentence())
+        if _claim_all(view, decision):
+            return Done(_sentence(view))
+    return Retry(1.0, "LostTheRace", f"other VMs were faster {PLANS_MAX} times")
+
+
+def release_gpus(view: VirtualMachineView) -> Verdict:
+    """No claim of this VM is left."""
+    _give_back(view)
+    if view.resource.status.gpus:
+        view.write(view.condition("Scheduled", "False", "Released"), gpus=())
+    elif view.holds("Scheduled"):
+        view.write(view.condition("Scheduled", "False", "Released"))
+    return Done()
+
+
+def _holds(view: VirtualMachineView) -> bool:
+    """Whether the host is chosen and the claims are exactly those of the status and of the spec."""
+    status = view.resource.status
+    if not status.host or not view.holds("Scheduled"):
+        return False
+    claimed = {(claim.spec.host, claim.spec.address) for claim in view.claims()}
+    assigned = {(gpu.host, gpu.address) for gpu in status.gpus}
+    wanted = sorted(gpu.name for gpu in view.resource.spec.gpus)
+    return claimed == assigned and (sorted(gpu.name for gpu in status.gpus) == wanted or view.holds("Started"))
+
+
+def _give_back(view: VirtualMachineView) -> None:
+    for claim in view.claims():
+        with contextlib.suppress(NotFound):
+            view.ports.store.delete(claim.key, uid=claim.metadata.uid)
+
+
+def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
+    """Create every claim and write down the outcome; False if one was taken, and nothing is kept then."""
+    store = view.ports.store
+    host = store.get(GPUHost, placement.host)
+    facts = {gpu.address: gpu for gpu in host.status.gpus}
+    for address in placement.gpus:
+        try:
+            store.create(_claim(view, host.metadata.name, facts[address]))
+        except AlreadyExists:
+            _give_back(view)
+            return False
+    gpus = tuple(_assignment(host.metadata.name, facts[address]) for address in placement.gpus)
+    view.write(view.condition("Scheduled", "True", "Done"), host=host.metadata.name, gpus=gpus)
+    view.tell("Scheduled", _sentence(view))
+    return True
+
+
+def _claim(view: VirtualMachineView, host: str, gpu: GpuFacts) -> GPUClaim:
+    vm = view.resource.metadata
+    owner = ClaimOwner(kind=view.resource.kind, namespace=vm.namespace, name=vm.name, uid=vm.uid)
+    return GPUClaim(
+        metadata=Metadata(
+            name=claim_name(host, gpu.address),
+            labels={OWNER_LABEL: vm.uid},
+            owner_references=(view.resource.owner_reference(),),
+        ),
+        spec=GPUClaimSpec(host=host, address=gpu.address, gpu_name=gpu.name, owner=owner),
+    )
+
+
+def _assignment(host: str, gpu: GpuFacts) -> GpuAssignment:
+    companions = tuple(companion.address for companion in gpu.companions)
+    return GpuAssignment(name=gpu.name, host=host, address=gpu.address, companions=companions)
+
+
+def _sentence(view: VirtualMachineView) -> str:
+    gpus = ", ".join(gpu.address for gpu in view.resource.status.gpus)
+    host = view.resource.status.host
+    return f"{host}, GPU {gpus}" if gpus else host

@@ -1,0 +1,90 @@
+"""Steps `image` and `disk`: the base image on the host, the VM's own overlay over it, and the VMDisks that it names."""
+
+from __future__ import annotations
+
+from provisioner.drivers.hypervisor import Volume
+from provisioner.lifecycle.background import Meter
+from provisioner.lifecycle.images import digest_of, image_of, stage
+from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
+from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model import domain_names
+from provisioner.model.quantities import bytes_of
+from provisioner.model.vm_disk import VMDisk
+
+POLL_S = 1.0
+
+
+def stage_image(view: VirtualMachineView) -> Verdict:
+    """The golden image is a base volume of the host's pool."""
+    if view.image is None:
+        return Done("boots from VMDisks")
+    outcome = stage(view.image, view.host, view.hypervisor, view.ports)
+    if isinstance(outcome, Meter):
+        return Retry(POLL_S, "Staging", f"image `{view.image.metadata.name}` {outcome}".rstrip())
+    view.image = image_of(view.image.metadata.name, view.ports)  # its digest is known now
+    return Done(view.image.metadata.name)
+
+
+def make_disks(view: VirtualMachineView) -> Verdict:
+    """The system disk exists with its size, and every VMDisk is ready on this host."""
+    spec = view.resource.spec
+    if spec.system_disk is not None:
+        refused = _make_system_disk(view, bytes_of(spec.system_disk.storage))
+        if refused is not None:
+            return refused
+    for disk in view.disks:
+        waiting = _attach(view, disk)
+        if waiting is not None:
+            return waiting
+    return Done()
+
+
+def delete_disks(view: VirtualMachineView) -> Verdict:
+    """The system disk is gone; VMDisks stay, and are free for another VM. Nothing binds the VM to its host any more."""
+    if not view.resource.status.host:
+        return Done()
+    view.hypervisor.volumes.delete(view.pool, domain_names.system_volume(view.domain_name))
+    view.hypervisor.volumes.delete(view.pool, domain_names.console_log_volume(view.domain_name))
+    release_disks(view)
+    view.write(first_ready="", host="")
+    return Done()
+
+
+def release_disks(view: VirtualMachineView) -> None:
+    """Let other VMs have the VMDisks that this one used."""
+    for disk in view.ports.store.list(VMDisk, namespace=view.resource.metadata.namespace).items:
+        if disk.status.used_by == view.resource.metadata.name:
+            view.ports.store.update_status(disk.with_status(used_by=""))
+
+
+def _make_system_disk(view: VirtualMachineView, size_bytes: int) -> Verdict | None:
+    volumes = view.hypervisor.volumes
+    name = domain_names.system_volume(view.domain_name)
+    found = volumes.find(view.pool, name)
+    if found is None:
+        found = _overlay(view, name, size_bytes)
+    if found.capacity_bytes < size_bytes:
+        found = volumes.resize(view.pool, name, size_bytes=size_bytes)
+    return None
+
+
+def _overlay(view: VirtualMachineView, name: str, size_bytes: int) -> Volume:
+    assert view.image is not None
+    base = domain_names.base_volume(digest_of(view.image), image_format=view.image.spec.format)
+    return view.hypervisor.volumes.create(view.pool, name, size_bytes=size_bytes, base=base)
+
+
+def _attach(view: VirtualMachineView, disk: VMDisk) -> Verdict | None:
+    """Give the disk to this VM and this host; None once it is ready."""
+    me, here = view.resource.metadata.name, view.host.metadata.name
+    if disk.status.used_by not in ("", me):
+        return Retry(5.0, "DiskInUse", f"VMDisk `{disk.metadata.name}` is used by `{disk.status.used_by}`")
+    if disk.status.host not in ("", here):
+        return Abort("DiskElsewhere", f"VMDisk `{disk.metadata.name}` is on host `{disk.status.host}`, the VM on `{here}`")
+    if disk.status.phase == "Failed":
+        return Abort("DiskFailed", f"VMDisk `{disk.metadata.name}` failed")
+    if disk.status.used_by != me or disk.status.host != here:
+        view.ports.store.update_status(disk.with_status(used_by=me, host=here))
+    if disk.status.phase != "Ready":
+        return Retry(POLL_S, "DiskNotReady", f"VMDisk `{disk.metadata.name}` is {disk.status.phase}")
+    return None

@@ -1,0 +1,111 @@
+"""A VM during one pass: its resource, its host, its claims, and what it is called there. Reads lazily, at most once a pass."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from provisioner.drivers.hypervisor import Domain, Hypervisor
+from provisioner.lifecycle.hypervisors import WatchedHypervisor
+from provisioner.lifecycle.images import image_of
+from provisioner.lifecycle.view import View
+from provisioner.model import domain_names
+from provisioner.model.clock import seconds
+from provisioner.model.errors import NotFound
+from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_host import GPUHost
+from provisioner.model.guest_report import GuestReport
+from provisioner.model.image import Image
+from provisioner.model.sizing import GuestSize, guest_size
+from provisioner.model.virtual_machine import VirtualMachine
+from provisioner.model.vm_disk import VMDisk
+from provisioner.planning.budgets import budgets
+from provisioner.planning.host_labels import is_nested_emulation
+from provisioner.planning.plans import Budgets
+
+OWNER_LABEL = "hikube.cloud/owner-uid"
+
+
+class VirtualMachineView(View[VirtualMachine]):
+    """What the steps of a VM see."""
+
+    report: GuestReport | None = None
+    """What the guest said in this pass."""
+
+    @cached_property
+    def domain_name(self) -> str:
+        """The VM's domain on its host."""
+        return domain_names.domain_name(self.key)
+
+    @property
+    def mac_addresses(self) -> tuple[str, ...]:
+        """One per interface, computed from the VM's uid: the same for its whole life."""
+        count = max(1, len(self.resource.spec.networks))
+        return tuple(domain_names.mac_address(self.resource.metadata.uid, index=index) for index in range(count))
+
+    @cached_property
+    def size(self) -> GuestSize:
+        """vCPUs and memory that the spec asks for."""
+        return guest_size(self.resource.spec, self.ports.tables)
+
+    @cached_property
+    def host(self) -> GPUHost:
+        """The host that the VM is on.
+
+        Raises:
+            NotFound: it has none, or the host was removed.
+        """
+        if not self.resource.status.host:
+            raise NotFound(f"{self.key} has no host yet")
+        return self.ports.store.get(GPUHost, self.resource.status.host)
+
+    @cached_property
+    def hypervisor(self) -> Hypervisor:
+        """A connection to the host; one that notes when the host stops answering."""
+        uri = self.host.spec.uri
+        return WatchedHypervisor.over(self.ports.connections, uri)
+
+    @property
+    def pool(self) -> str:
+        """The storage pool that holds the VM's volumes."""
+        return self.host.spec.storage_pool
+
+    def look(self) -> Domain | None:
+        """The domain as it is at this moment."""
+        return self.hypervisor.domains.look(self.domain_name)
+
+    def claims(self) -> tuple[GPUClaim, ...]:
+        """The claims that this VM owns, whether its status knows them or not."""
+        labels = {OWNER_LABEL: self.resource.metadata.uid}
+        return self.ports.store.list(GPUClaim, labels=labels).items
+
+    @cached_property
+    def image(self) -> Image | None:
+        """The golden image of the system disk; None for a VM that boots from VMDisks."""
+        disk = self.resource.spec.system_disk
+        return image_of(disk.image, self.ports) if disk is not None else None
+
+    @cached_property
+    def disks(self) -> tuple[VMDisk, ...]:
+        """The VMDisks that the spec names, in boot order.
+
+        Raises:
+            NotFound: one does not exist.
+        """
+        namespace = self.resource.metadata.namespace
+        return tuple(self.ports.store.get(VMDisk, disk.name, namespace=namespace) for disk in self.resource.spec.disks)
+
+    def stopping_for_s(self) -> float:
+        """Seconds since undoing began; 0 while going forward."""
+        since = self.resource.status.stopping_since
+        return self.ports.clock.now_s() - seconds(since) if since else 0.0
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """How long the long steps may take for a VM of this size on its host."""
+        gpus = self.resource.status.gpus
+        if not self.resource.status.host:
+            return budgets(self.size, gpu_count=len(gpus), bar_bytes=())
+        by_address = {gpu.address: gpu for gpu in self.host.status.gpus}
+        bars = tuple(size for gpu in gpus if gpu.address in by_address for size in by_address[gpu.address].bar_bytes)
+        is_emulated = is_nested_emulation(self.host) or self.host.status.kvm.works is False
+        return budgets(self.size, gpu_count=len(gpus), bar_bytes=bars, is_emulated=is_emulated)

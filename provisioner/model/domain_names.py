@@ -1,0 +1,81 @@
+"""What things are called on a host: domains, volumes, console logs, MAC addresses, UUIDs. Pure functions of identity.
+
+Every name can be computed again from the resource alone, so a controller that lost its memory finds what it made. Names of
+resources are RFC 1123 labels: they hold no dot, so the dot is the one separator that keeps `a-b/c` apart from `a/b-c`. Names
+are for finding; whose a domain is says the mark in its metadata, never its name.
+
+    hikube-<namespace>.<name>                       domain of a VirtualMachine (`….vmi` for a VMInstance)
+    hikube-<namespace>.<name>-system.qcow2          its system disk
+    hikube-<namespace>.<name>-seed.iso              its cloud-init seed
+    hikube-console-hikube-<namespace>.<name>.log    what it prints on its serial port
+    hikube-disk-<namespace>.<name>.qcow2            a VMDisk
+    hikube-base-<32 hex digits of SHA-256>.qcow2    a base image, shared by all VMs of the pool
+"""
+
+from __future__ import annotations
+
+import hashlib
+from uuid import UUID
+
+from provisioner.model.metadata import Key
+
+PREFIX = "hikube-"
+BASE_PREFIX = "hikube-base-"
+CONSOLE_PREFIX = "hikube-console-"
+_LONGEST_DOMAIN_NAME = 150
+"""File names derived from it must stay below 255 bytes."""
+_SUFFIX_OF_KIND = {"VirtualMachine": "", "VMInstance": ".vmi"}
+
+
+def domain_name(key: Key) -> str:
+    """The name of a VM's domain; a name that is too long ends in a hash of the whole."""
+    return _bounded(f"{PREFIX}{key.namespace}.{key.name}{_SUFFIX_OF_KIND[key.kind]}")
+
+
+def domain_uuid(key: Key, *, cloud_init_seed: str = "") -> str:
+    """The UUID of a VM's domain. It follows `cloudInitSeed`: another seed makes cloud-init see another machine."""
+    identity = f"{key.kind}/{key.namespace}/{key.name}/{cloud_init_seed}"
+    return str(UUID(bytes=hashlib.sha256(identity.encode()).digest()[:16], version=4))
+
+
+def mac_address(uid: str, *, index: int = 0) -> str:
+    """The MAC address of the VM's interface number `index`, in QEMU's range 52:54:00."""
+    digest = hashlib.sha256(f"{uid}/{index}".encode()).digest()
+    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
+
+
+def system_volume(domain: str) -> str:
+    """The volume of a VirtualMachine's own disk."""
+    return f"{domain}-system.qcow2"
+
+
+def seed_volume(domain: str) -> str:
+    """The volume of a VM's cloud-init seed."""
+    return f"{domain}-seed.iso"
+
+
+def console_log_volume(domain: str) -> str:
+    """The file that holds what the guest prints; seen as a volume of the pool, so that it can be read from afar."""
+    return f"{CONSOLE_PREFIX}{domain}.log"
+
+
+def console_log_path(pool_path: str, domain: str) -> str:
+    """Where the domain's XML shall send the serial console's log: beside the volumes of the pool."""
+    return f"{pool_path.rstrip('/')}/{console_log_volume(domain)}"
+
+
+def disk_volume(namespace: str, name: str) -> str:
+    """The volume of a VMDisk."""
+    return _bounded(f"{PREFIX}disk-{namespace}.{name}") + ".qcow2"
+
+
+def base_volume(sha256: str, *, image_format: str = "qcow2") -> str:
+    """The volume of a base image with that content."""
+    return f"{BASE_PREFIX}{sha256[:32]}.{image_format}"
+
+
+def _bounded(name: str) -> str:
+    if len(name) <= _LONGEST_DOMAIN_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: _LONGEST_DOMAIN_NAME - len(digest) - 2]}..{digest}"

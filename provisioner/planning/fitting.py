@@ -1,0 +1,201 @@
+"""Can this host take this VM? The one answer to that question, for placing, for explaining and for checking again.
+
+Each check is a small function that yields refusals; they are sorted by `Reason`, most fundamental first. A host that was
+never seen is refused for its standing alone, since nothing else is known of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from provisioner.model.gpu_host import GpuState
+from provisioner.model.metadata import matches
+from provisioner.planning.fleet import GpuView, HostView
+from provisioner.planning.gpu_choice import GpuChoice, choose_gpus
+from provisioner.planning.policy import PlacementPolicy
+from provisioner.planning.refusals import FUNDAMENTAL, Reason, Refusal, counted, joined, memory_in_words
+from provisioner.planning.requests import GpuNeed, PlacementRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The host can take it, with these GPUs."""
+
+    host: str
+    choice: GpuChoice
+    is_emulated: bool
+    """It would run without KVM."""
+    free_gpus_after: int
+    free_memory_after_mib: int
+    free_vcpus_after: int
+
+
+def fits(request: PlacementRequest, host: HostView, *, policy: PlacementPolicy) -> Fit | tuple[Refusal, ...]:
+    """How the host would take the VM, or every reason why it cannot, most fundamental first (never empty)."""
+    refusals = tuple(sorted(_refusals(request, host, policy), key=lambda refusal: FUNDAMENTAL[refusal.reason]))
+    if refusals:
+        return refusals
+    memory_mib = _committed_mib(request, policy)
+    choice = choose_gpus(host, request.gpus, memory_mib=memory_mib)
+    assert choice is not None, "no refusal and yet no GPUs"
+    return Fit(
+        host=host.name,
+        choice=choice,
+        is_emulated=not host.host.status.kvm.works,
+        free_gpus_after=sum(host.free_gpus.values()) - request.gpu_count,
+        free_memory_after_mib=host.free_memory_mib - memory_mib,
+        free_vcpus_after=host.free_vcpus - request.vcpus,
+    )
+
+
+def _refusals(request: PlacementRequest, host: HostView, policy: PlacementPolicy) -> Iterator[Refusal]:
+    yield from _standing(request, host)
+    if not host.host.status.last_seen and not host.host.status.reachable:
+        return
+    yield from _hypervisor(request, host)
+    yield from _surroundings(request, host, policy)
+    for need in request.gpus:
+        yield from _gpus(need, host)
+    yield from _size(request, host, policy)
+
+
+def _standing(request: PlacementRequest, host: HostView) -> Iterator[Refusal]:
+    """Whether the host takes anything, and this VM in particular."""
+    resource = host.host
+    if any(home != host.name for home in request.pinned_hosts):
+        homes = joined(request.pinned_hosts)
+        yield Refusal(Reason.PINNED_ELSEWHERE, f"the VM's disk is on {homes}", lacks=f"the VM's disk, which is on {homes}")
+    if resource.is_being_deleted:
+        yield Refusal(Reason.BEING_REMOVED, "being removed", lacks="a future: it is being removed")
+    if not resource.status.reachable:
+        since = f" since {resource.status.last_seen}" if resource.status.last_seen else ", never seen"
+        yield Refusal(Reason.UNREACHABLE, f"unreachable{since}", lacks="a connection")
+    if resource.spec.cordoned and not any(gpu.is_own for gpu in host.gpus):
+        yield Refusal(Reason.CORDONED, "cordoned", lacks="permission: it is cordoned")
+    if not matches(resource.metadata.labels, request.host_selector):
+        labels = resource.metadata.labels
+        wanted = [f"{name}={value}" for name, value in sorted(request.host_selector.items()) if labels.get(name) != value]
+        subject = joined(wanted)
+        yield Refusal(Reason.LABELS_DIFFER, f"has no label {subject}", lacks=f"label {subject}", subject=subject)
+
+
+def _hypervisor(request: PlacementRequest, host: HostView) -> Iterator[Refusal]:
+    """Whether its hypervisor can run such a guest."""
+    kvm, capabilities = host.host.status.kvm, host.host.status.capabilities
+    if kvm.works is None:
+        yield Refusal(Reason.KVM_UNPROVEN, "nobody has tried KVM there yet", lacks="proof that KVM works")
+    elif not kvm.works and not host.host.spec.allow_emulation:
+        message = "KVM does not work and emulation is not allowed" + (f" ({kvm.message})" if kvm.message else "")
+        yield Refusal(Reason.KVM_BROKEN, message, lacks="working KVM")
+    if request.gpus and not capabilities.vfio:
+        yield Refusal(Reason.NO_VFIO, "its hypervisor cannot pass PCI devices", lacks="VFIO")
+    if request.firmware not in capabilities.firmwares:
+        yield Refusal(
+            Reason.FIRMWARE_MISSING,
+            f"has no {request.firmware} firmware",
+            lacks=f"{request.firmware} firmware",
+            subject=request.firmware,
+        )
+
+
+def _surroundings(request: PlacementRequest, host: HostView, policy: PlacementPolicy) -> Iterator[Refusal]:
+    """Networks and storage."""
+    known = {network.name: network for network in host.host.status.networks}
+    for name in request.networks or tuple(filter(None, (host.host.spec.network,))):
+        if name not in known or not known[name].active:
+            so = "is not active" if name in known else "does not exist"
+            yield Refusal(Reason.NETWORK_MISSING, f"network {name} {so}", lacks=f"network {name}", subject=name)
+    name = request.storage_pool or host.host.spec.storage_pool
+    pool = next((pool for pool in host.host.status.storage_pools if pool.name == name), None)
+    if pool is None or not pool.active:
+        so = "does not exist" if pool is None else "is not active"
+        yield Refusal(Reason.POOL_MISSING, f"storage pool {name} {so}", lacks=f"storage pool {name}", subject=name)
+        return
+    available = int(pool.available_bytes * policy.storage_overcommit)
+    if request.storage_bytes > available:
+        needed, there = (memory_in_words(size // 2**20) for size in (request.storage_bytes, available))
+        missing = memory_in_words(-(-(request.storage_bytes - available) // 2**20))
+        yield Refusal(
+            Reason.INSUFFICIENT_STORAGE,
+            f"{there} of storage free in pool {name}, {needed} needed",
+            lacks=f"{missing} of storage",
+            needed=request.storage_bytes,
+            available=available,
+            unit="bytes",
+            subject=name,
+        )
+
+
+def _gpus(need: GpuNeed, host: HostView) -> Iterator[Refusal]:
+    """Whether enough GPUs of one model are free; if not, the one obstacle that alone is in the way, or that they are short."""
+    of_model = [gpu for gpu in host.gpus if gpu.facts.name == need.name]
+    if not of_model:
+        yield _gpu_refusal(need, Reason.WRONG_GPU_MODEL, message=f"has no {need.word}", lacks=f"any {need.word}", available=0)
+        return
+    obstacles = {gpu.facts.address: _obstacle(gpu) for gpu in of_model}
+    free = sum(obstacle is None for obstacle in obstacles.values())
+    if free >= need.count:
+        return
+    counts = Counter(obstacle for obstacle in obstacles.values() if obstacle is not None)
+    alone = [reason for reason in _GPU_WORDS if free + counts[reason] >= need.count]
+    reason = alone[0] if alone else Reason.INSUFFICIENT_GPUS
+    message = f"{free} of {len(of_model)} {need.word} free" + (f", {need.count} needed" if need.count > 1 else "")
+    details = [f"{counts[obstacle]} {so}" for obstacle, (so, _) in _GPU_WORDS.items() if counts[obstacle]]
+    message += f" ({', '.join(details)})" if details else ""
+    lacks = (_GPU_WORDS[reason][1] if alone else "{n} free {word}").format(n=need.count - free, word=need.word)
+    yield _gpu_refusal(need, reason, message=message, lacks=lacks, available=free)
+
+
+_GPU_WORDS = {
+    Reason.NO_VFIO: ("without an IOMMU group", "an IOMMU for {n} {word}"),
+    Reason.GROUP_SHARED: ("in a shared IOMMU group", "{n} {word} alone in an IOMMU group"),
+    Reason.GPUS_QUARANTINED: ("quarantined", "{n} {word} out of quarantine"),
+    Reason.GPUS_UNHEALTHY: ("unhealthy", "{n} healthy {word}"),
+}
+
+
+def _obstacle(gpu: GpuView) -> Reason | None:
+    """Why this GPU is not free; None if it is. A GPU that somebody owns is just taken, whatever else is wrong with it."""
+    if gpu.is_free:
+        return None
+    if gpu.owner is not None and not gpu.is_own:
+        return Reason.INSUFFICIENT_GPUS
+    if gpu.state is GpuState.QUARANTINED:
+        return Reason.GPUS_QUARANTINED
+    if not gpu.is_healthy:
+        return Reason.GPUS_UNHEALTHY
+    return Reason.NO_VFIO if gpu.facts.iommu_group is None else Reason.GROUP_SHARED
+
+
+def _gpu_refusal(need: GpuNeed, reason: Reason, *, message: str, lacks: str, available: int) -> Refusal:
+    return Refusal(reason, message, lacks=lacks, needed=need.count, available=available, unit="GPUs", subject=need.word)
+
+
+def _size(request: PlacementRequest, host: HostView, policy: PlacementPolicy) -> Iterator[Refusal]:
+    """Memory with its overhead, and vCPUs; a guest never gets more vCPUs than the host has CPUs."""
+    needed_mib, free_mib = _committed_mib(request, policy), max(0, host.free_memory_mib)
+    if needed_mib > free_mib:
+        yield Refusal(
+            Reason.INSUFFICIENT_MEMORY,
+            f"{memory_in_words(free_mib)} of memory free, {memory_in_words(needed_mib)} needed with overhead",
+            lacks=f"{memory_in_words(needed_mib - free_mib)} of memory",
+            needed=needed_mib,
+            available=free_mib,
+            unit="MiB",
+        )
+    free_vcpus = max(0, min(host.free_vcpus, host.host.status.cpus))
+    if request.vcpus > free_vcpus:
+        yield Refusal(
+            Reason.INSUFFICIENT_CPUS,
+            f"{free_vcpus} of {counted(host.vcpus, 'vCPU')} free, {request.vcpus} needed",
+            lacks=counted(request.vcpus - free_vcpus, "vCPU"),
+            needed=request.vcpus,
+            available=free_vcpus,
+            unit="vCPUs",
+        )
+
+
+def _committed_mib(request: PlacementRequest, policy: PlacementPolicy) -> int:
+    return policy.committed_mib(memory_mib=request.memory_mib, vcpus=request.vcpus, gpus=request.gpu_count)

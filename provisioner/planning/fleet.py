@@ -1,0 +1,197 @@
+"""The fleet at one moment: what every host has, what is taken, and so what is free. The one place that computes it.
+
+A GPU is owned if and only if its GPUClaim exists. Memory and vCPUs are committed by VMs whose status names a host, claims or
+not; whoever takes the snapshot says which VMs count. Nothing here decides; `placement` does.
+
+    free GPUs   = inventory - claims - quarantined - unhealthy - bound up with others in an IOMMU group
+    free memory = memory - reserved - (guests and their overhead)
+    free vCPUs  = CPUs x ratio - vCPUs of guests
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_host import GpuFacts, GpuHealth, GPUHost, GpuState
+from provisioner.model.metadata import Key
+from provisioner.model.pci import slot_of
+from provisioner.model.sizing import GuestSize
+from provisioner.model.virtual_machine import VirtualMachine
+from provisioner.planning.policy import PlacementPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """What one VM takes of the host that its status names."""
+
+    owner: Key
+    owner_uid: str
+    host: str
+    vcpus: int
+    memory_mib: int
+    gpus: int = 0
+
+
+def commitment_of(vm: VirtualMachine, *, size: GuestSize) -> Commitment | None:
+    """What the VM takes, or None while it has no host: the larger of what it runs with and what its spec now asks for."""
+    if not vm.status.host:
+        return None
+    running = vm.status.running_spec
+    return Commitment(
+        owner=vm.key,
+        owner_uid=vm.metadata.uid,
+        host=vm.status.host,
+        vcpus=max(size.vcpus, running.vcpus if running else 0),
+        memory_mib=max(size.memory_mib, running.memory_mib if running else 0),
+        gpus=max(len(vm.spec.gpus), len(vm.status.gpus)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GpuView:
+    """One GPU as placement sees it."""
+
+    facts: GpuFacts
+    state: GpuState
+    owner: Key | None = None
+    """Who has claimed it."""
+    is_own: bool = False
+    """Claimed by the VM that is being placed, which may take it again."""
+    in_the_way: tuple[str, ...] = ()
+    """Functions of its IOMMU group that belong to another card, by address; it cannot be passed without them."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the host side finds nothing wrong with it."""
+        return self.facts.health is GpuHealth.OK
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the VM that is being placed may have it."""
+        has_no_owner = self.state is GpuState.FREE or (self.is_own and self.state is not GpuState.QUARANTINED)
+        return has_no_owner and self.is_healthy and not self.in_the_way and self.facts.iommu_group is not None
+
+
+def gpu_state(facts: GpuFacts, *, host: GPUHost, claim: GPUClaim | None) -> GpuState:
+    """The word for tables. Quarantine outweighs a claim; health is beside it, in `facts.health`."""
+    if any(entry.address == facts.address for entry in host.status.quarantined):
+        return GpuState.QUARANTINED
+    if claim is None:
+        return GpuState.FREE
+    return GpuState.DRAINING if host.spec.cordoned or host.is_being_deleted else GpuState.CLAIMED
+
+
+def foreign_members(facts: GpuFacts) -> tuple[str, ...]:
+    """Members of the GPU's IOMMU group that are no function of the same card: another GPU, a disk, a network card."""
+    return tuple(other.address for other in facts.companions if slot_of(other.address) != slot_of(facts.address))
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """One host, seen for one VM: that VM's own claims and commitment count as free."""
+
+    host: GPUHost
+    gpus: tuple[GpuView, ...]
+    memory_mib: int
+    """What guests may have in all: the host's memory less what is reserved for itself."""
+    free_memory_mib: int
+    vcpus: int
+    """What guests may have in all."""
+    free_vcpus: int
+    free_memory_of_node_mib: Mapping[int, int] = field(default_factory=dict)
+    """By NUMA node; an estimate, since guests without a node take memory anywhere."""
+
+    @property
+    def name(self) -> str:
+        """The host's name."""
+        return self.host.metadata.name
+
+    @property
+    def free_gpus(self) -> Counter[str]:
+        """How many GPUs of each canonical name are free."""
+        return Counter(gpu.facts.name for gpu in self.gpus if gpu.is_free)
+
+    @property
+    def all_gpus(self) -> Counter[str]:
+        """How many GPUs of each canonical name there are."""
+        return Counter(gpu.facts.name for gpu in self.gpus)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A snapshot. Build it from one reading of the store; every function of planning takes it as it is."""
+
+    hosts: tuple[GPUHost, ...]
+    claims: tuple[GPUClaim, ...] = ()
+    commitments: tuple[Commitment, ...] = ()
+
+    @classmethod
+    def of(
+        cls, hosts: Iterable[GPUHost], *, claims: Iterable[GPUClaim] = (), commitments: Iterable[Commitment | None] = ()
+    ) -> Fleet:
+        """The snapshot, in one fixed order whatever the order given; None among the commitments is a VM without a host."""
+        return cls(
+            hosts=tuple(sorted(hosts, key=lambda host: host.metadata.name)),
+            claims=tuple(sorted(claims, key=lambda claim: claim.metadata.name)),
+            commitments=tuple(sorted((known for known in commitments if known), key=lambda known: known.owner)),
+        )
+
+    def views(self, *, policy: PlacementPolicy, for_uid: str = "") -> tuple[HostView, ...]:
+        """Every host, by name, as the VM of that uid sees it (empty: as a newcomer does)."""
+        return tuple(self._view(host, policy=policy, for_uid=for_uid) for host in self.hosts)
+
+    def _view(self, host: GPUHost, *, policy: PlacementPolicy, for_uid: str) -> HostView:
+        name, status = host.metadata.name, host.status
+        claims = {claim.spec.address: claim for claim in self.claims if claim.spec.host == name}
+        gpus = tuple(_gpu_view(facts, host=host, claim=claims.get(facts.address), for_uid=for_uid) for facts in status.gpus)
+        others = [known for known in self.commitments if known.host == name and known.owner_uid != for_uid]
+        usable_mib = max(0, status.memory_mib - host.spec.reserved_memory_mib)
+        taken = {known.owner_uid: _taken_mib(known, policy) for known in others}
+        capacity = policy.vcpu_capacity(host)
+        return HostView(
+            host=host,
+            gpus=gpus,
+            memory_mib=usable_mib,
+            free_memory_mib=usable_mib - sum(taken.values()),
+            vcpus=capacity,
+            free_vcpus=capacity - sum(known.vcpus for known in others),
+            free_memory_of_node_mib=_free_by_node(host, claims=claims, taken_mib=taken),
+        )
+
+
+def _gpu_view(facts: GpuFacts, *, host: GPUHost, claim: GPUClaim | None, for_uid: str) -> GpuView:
+    return GpuView(
+        facts=facts,
+        state=gpu_state(facts, host=host, claim=claim),
+        owner=claim.spec.owner.key if claim else None,
+        is_own=bool(claim and for_uid and claim.spec.owner.uid == for_uid),
+        in_the_way=foreign_members(facts),
+    )
+
+
+def _taken_mib(known: Commitment, policy: PlacementPolicy) -> int:
+    return policy.committed_mib(memory_mib=known.memory_mib, vcpus=known.vcpus, gpus=known.gpus)
+
+
+def _free_by_node(host: GPUHost, *, claims: Mapping[str, GPUClaim], taken_mib: Mapping[str, int]) -> dict[int, int]:
+    """A guest whose GPUs all sit on one node is counted there; everything else in proportion to the nodes' memory."""
+    nodes = {node.id: node.memory_mib for node in host.status.numa_nodes}
+    total = sum(nodes.values())
+    if not total:
+        return {}
+    node_of_gpu = {facts.address: facts.numa_node for facts in host.status.gpus}
+    nodes_of: dict[str, set[int | None]] = {}
+    for address, claim in claims.items():
+        nodes_of.setdefault(claim.spec.owner.uid, set()).add(node_of_gpu.get(address))
+    spread = host.spec.reserved_memory_mib
+    for uid, amount in taken_mib.items():
+        homes = nodes_of.get(uid, set())
+        home = next(iter(homes)) if len(homes) == 1 else None
+        if home in nodes:
+            nodes[home] -= amount
+        else:
+            spread += amount
+    return {node.id: nodes[node.id] - -(-spread * node.memory_mib // total) for node in host.status.numa_nodes}

@@ -1,0 +1,55 @@
+"""The files of a store and who may read them: they hold private keys, so the owner alone, whatever the umask.
+
+SQLite gives its -wal and -shm files the mode of the database, so making that one first and private is enough; files that were
+left wider by a copy or a restore are narrowed on opening. Directories that exist are left as they are.
+
+Invariant: a file that SQLite may have open in this process is never opened and closed here: closing it would drop all of the
+process's POSIX locks on it. Hence the lock around creation, and chmod by path.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+
+_CREATION = threading.Lock()
+
+
+def make_private(path: str) -> None:
+    """Create the database file and its directories where missing, and narrow what is there. Repeating it is harmless.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    _make_directories(os.path.dirname(path))
+    with _CREATION:
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            pass
+        else:
+            os.fchmod(descriptor, 0o600)
+            os.close(descriptor)
+    for name in (path, f"{path}-wal", f"{path}-shm"):
+        _narrow(name)
+
+
+def _make_directories(directory: str) -> None:
+    if os.path.isdir(directory):
+        return
+    _make_directories(os.path.dirname(directory))
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        return  # another process was faster, and narrows it
+    os.chmod(directory, 0o700)
+
+
+def _narrow(path: str) -> None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077 and found.st_uid == os.geteuid():
+        os.chmod(path, 0o600)

@@ -1,0 +1,450 @@
+"""Every sentence of provisioner/store/protocol.py, as a test that each implementation passes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from provisioner.clocks import SystemClock
+from provisioner.model.clock import timestamp
+from provisioner.model.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.metadata import Condition
+from provisioner.model.secret import Secret
+from provisioner.model.virtual_machine import VirtualMachine, VMInstance
+from provisioner.store.protocol import ChangeType
+from tests.contract.stores import bench, changes, claim, current, history, names, resized, secret, store, vm  # noqa: F401
+
+LIMIT_S = 20.0
+
+
+class TestGet:
+    def test_what_was_created_comes_back(self, store):
+        created = store.create(vm("trainer", labels={"team": "vision"}))
+        assert store.get(VirtualMachine, "trainer", namespace="default") == created
+
+    def test_an_absent_object_is_not_found_and_named(self, store):
+        with pytest.raises(NotFound, match="VirtualMachine default/trainer"):
+            store.get(VirtualMachine, "trainer", namespace="default")
+
+    def test_kind_and_namespace_are_part_of_the_name(self, store):
+        store.create(vm("trainer"))
+        for kind, namespace in ((VirtualMachine, "other"), (VirtualMachine, ""), (VMInstance, "default")):
+            with pytest.raises(NotFound):
+                store.get(kind, "trainer", namespace=namespace)
+
+    def test_cluster_scoped_objects_have_no_namespace(self, store):
+        created = store.create(claim("a.gpu"))
+        assert store.get(GPUClaim, "a.gpu") == created
+
+
+class TestList:
+    def test_an_empty_store(self, store):
+        listing = store.list(VirtualMachine)
+        assert (listing.items, store.watch(listing.version, timeout_s=0)) == ((), ())
+
+    def test_order_is_by_namespace_then_name(self, store):
+        for namespace, name in (("b", "a"), ("a", "z"), ("a", "b"), ("a", "B"), ("a", "é")):
+            store.create(vm(name, namespace=namespace))
+        assert names(store, VirtualMachine) == ["B", "b", "z", "é", "a"]
+
+    def test_one_namespace_or_all(self, store):
+        for namespace in ("a", "b"):
+            store.create(vm(f"in-{namespace}", namespace=namespace))
+        assert names(store, VirtualMachine, namespace="b") == ["in-b"]
+        assert names(store, VirtualMachine, namespace=None) == ["in-a", "in-b"]
+        assert names(store, VirtualMachine, namespace="") == []
+
+    def test_other_kinds_are_not_listed(self, store):
+        store.create(vm("trainer"))
+        assert (names(store, VMInstance), names(store, GPUClaim)) == ([], [])
+
+    def test_every_label_asked_for_must_match(self, store):
+        store.create(vm("both", labels={"team": "vision", "tier": "prod"}))
+        store.create(vm("one", labels={"team": "vision"}))
+        store.create(vm("none"))
+        assert names(store, VirtualMachine, labels={"team": "vision"}) == ["both", "one"]
+        assert names(store, VirtualMachine, labels={"team": "vision", "tier": "prod"}) == ["both"]
+        assert names(store, VirtualMachine, labels={"team": "visio"}) == []
+        assert names(store, VirtualMachine, labels={}) == ["both", "none", "one"]
+
+    def test_labels_follow_their_updates(self, store):
+        machine = store.create(vm("trainer", labels={"team": "vision"}))
+        machine = store.update_status(machine.with_status(host="a"))
+        assert names(store, VirtualMachine, labels={"team": "vision"}) == ["trainer"]
+        store.update(machine.with_metadata(labels={"team": "speech"}))
+        assert names(store, VirtualMachine, labels={"team": "vision"}) == []
+        assert names(store, VirtualMachine, labels={"team": "speech"}) == ["trainer"]
+
+    def test_labels_of_any_spelling(self, store):
+        odd = {"hikube.cloud/pool": 'a"b', "dots.and $ signs": "'; DROP TABLE objects; --", "": ""}
+        store.create(vm("odd", labels=odd))
+        store.create(vm("plain", labels={"hikube.cloud/pool": "a"}))
+        for label, value in odd.items():
+            assert names(store, VirtualMachine, labels={label: value}) == ["odd"]
+
+    def test_the_version_of_a_list_is_where_watching_goes_on(self, store):
+        store.create(vm("before"))
+        listing = store.list(VirtualMachine)
+        store.create(vm("after"))
+        assert changes(store, listing.version) == [("ADDED", "after")]
+
+
+class TestCreate:
+    def test_the_store_sets_what_is_its_own(self, bench, store):
+        created = store.create(vm("trainer", uid="mine", resource_version="7", generation=7, creation_timestamp="never"))
+        assert created.metadata.uid not in ("", "mine")
+        assert created.metadata.generation == 1
+        assert created.metadata.creation_timestamp == timestamp(bench.clock.now_s())
+        assert created.metadata.resource_version == store.list(VirtualMachine).version
+
+    def test_an_object_is_not_born_deleted(self, store):
+        created = store.create(vm("trainer", deletion_timestamp="now", finalizers=("hold",)))
+        assert not created.is_being_deleted
+
+    def test_status_is_stored_as_given(self, store):
+        store.create(vm("trainer").with_status(host="a", address="10.0.0.5"))
+        assert current(store, vm("trainer")).status.address == "10.0.0.5"
+
+    def test_a_taken_name_is_refused_and_the_first_stays(self, store):
+        first = store.create(claim("a.gpu", by="first"))
+        with pytest.raises(AlreadyExists, match=r"GPUClaim a\.gpu"):
+            store.create(claim("a.gpu", by="second"))
+        assert current(store, first) == first
+
+    def test_a_name_is_free_again_after_removal_for_another_object(self, store):
+        first = store.create(claim("a.gpu"))
+        store.delete(first.key)
+        assert store.create(claim("a.gpu")).metadata.uid != first.metadata.uid
+
+    def test_of_many_threads_one_succeeds(self, store):
+        def attempt(number: int) -> bool:
+            try:
+                store.create(claim("a.gpu", by=f"vm-{number}"))
+            except AlreadyExists:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(attempt, range(32))) == 1
+
+    def test_text_survives_byte_for_byte(self, store):
+        text = "#cloud-config\r\n\tname: 'é ☃ \U0001f600'\n\0end  \n"
+        spec = vm().spec.model_copy(update={"cloud_init": text})
+        store.create(vm("trainer", spec=spec))
+        assert current(store, vm("trainer")).spec.cloud_init == text
+
+    def test_what_is_no_text_is_refused_and_leaves_nothing(self, store):
+        spec = vm().spec.model_copy(update={"cloud_init": "half a pair: \ud800"})
+        with pytest.raises(InvalidInput):
+            store.create(vm("trainer", spec=spec))
+        assert (names(store, VirtualMachine), changes(store)) == ([], [])
+
+
+class TestUpdate:
+    def test_a_new_spec_is_a_new_generation(self, store):
+        machine = store.create(vm("trainer"))
+        updated = store.update(resized(machine, "u1.large"))
+        assert updated.metadata.generation == 2
+        assert current(store, machine) == updated
+        assert updated.spec.instance_type == "u1.large"
+
+    def test_metadata_alone_is_the_same_generation(self, store):
+        machine = store.create(vm("trainer"))
+        changed = {"labels": {"a": "b"}, "annotations": {"c": "d"}, "finalizers": ("hold",)}
+        updated = store.update(machine.with_metadata(**changed))
+        assert updated.metadata.generation == 1
+        assert updated.metadata.resource_version != machine.metadata.resource_version
+        assert (updated.metadata.labels, updated.metadata.annotations, updated.metadata.finalizers) == tuple(changed.values())
+
+    def test_status_is_never_touched(self, store):
+        machine = store.create(vm("trainer").with_status(host="a"))
+        updated = store.update(resized(machine.with_status(host="b"), "u1.large"))
+        assert (updated.status.host, current(store, machine).status.host) == ("a", "a")
+
+    def test_what_the_store_sets_cannot_be_changed(self, store):
+        machine = store.create(vm("trainer", finalizers=("hold",)))
+        own = {"creation_timestamp": "never", "generation": 9, "deletion_timestamp": "now"}
+        updated = store.update(machine.with_metadata(**own, labels={"a": "b"}))
+        assert updated.metadata.creation_timestamp == machine.metadata.creation_timestamp
+        assert (updated.metadata.generation, updated.is_being_deleted) == (1, False)
+
+    def test_equal_content_changes_nothing(self, store):
+        machine = store.create(vm("trainer", labels={"a": "b"}))
+        assert store.update(machine) == machine
+        assert changes(store) == [("ADDED", "trainer")]
+
+    def test_a_write_that_came_first_wins(self, store):
+        machine = store.create(vm("trainer"))
+        first = store.update(resized(machine, "u1.large"))
+        with pytest.raises(Conflict) as refused:
+            store.update(resized(machine, "u1.xlarge"))
+        assert not isinstance(refused.value, AlreadyExists)
+        assert current(store, machine) == first
+
+    @pytest.mark.parametrize("version", ["", "0", "999", "nonsense"])
+    def test_any_other_version_is_a_conflict(self, store, version):
+        machine = store.create(vm("trainer"))
+        with pytest.raises(Conflict):
+            store.update(machine.with_metadata(resource_version=version))
+
+    def test_a_status_write_counts_as_a_write(self, store):
+        machine = store.create(vm("trainer"))
+        store.update_status(machine.with_status(host="a"))
+        with pytest.raises(Conflict):
+            store.update(resized(machine, "u1.large"))
+
+    def test_an_absent_object_is_not_found(self, store):
+        machine = store.create(vm("trainer"))
+        store.delete(machine.key)
+        with pytest.raises(NotFound):
+            store.update(machine)
+
+    def test_another_object_of_that_name_is_not_found(self, store):
+        old = store.create(vm("trainer"))
+        store.delete(old.key)
+        new = store.create(vm("trainer"))
+        with pytest.raises(NotFound):
+            store.update(resized(new.with_metadata(uid=old.metadata.uid), "u1.large"))
+        assert current(store, new) == new
+
+    def test_of_many_threads_that_read_the_same_one_succeeds(self, store):
+        machine = store.create(vm("trainer"))
+
+        def attempt(number: int) -> bool:
+            try:
+                store.update(resized(machine, f"u1.{number}"))
+            except Conflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(attempt, range(16))) == 1
+
+
+class TestUpdateStatus:
+    def test_status_alone_changes(self, store):
+        machine = store.create(vm("trainer", labels={"a": "b"}))
+        updated = store.update_status(resized(machine.with_metadata(labels={}), "u1.large").with_status(host="a"))
+        assert updated.status.host == "a"
+        assert (updated.spec, updated.metadata.labels, updated.metadata.generation) == (machine.spec, {"a": "b"}, 1)
+        assert current(store, machine) == updated
+
+    def test_equal_content_changes_nothing(self, store):
+        condition = Condition(type="Ready", status="False", reason="Waiting")
+        machine = store.create(vm("trainer").with_status(conditions=(condition,)))
+        assert store.update_status(machine.with_status(conditions=(condition.model_copy(),))) == machine
+        assert changes(store) == [("ADDED", "trainer")]
+
+    def test_it_raises_as_update(self, store):
+        machine = store.create(vm("trainer"))
+        store.update(resized(machine, "u1.large"))
+        with pytest.raises(Conflict):
+            store.update_status(machine.with_status(host="a"))
+        with pytest.raises(Conflict):
+            store.update_status(machine)
+        with pytest.raises(NotFound):
+            store.update_status(machine.with_metadata(uid="another"))
+        store.delete(machine.key)
+        with pytest.raises(NotFound):
+            store.update_status(machine)
+
+
+class TestDelete:
+    def test_without_finalizers_it_is_gone_at_once(self, store):
+        machine = store.create(vm("trainer"))
+        store.delete(machine.key)
+        with pytest.raises(NotFound):
+            current(store, machine)
+
+    def test_a_finalizer_holds_it_back(self, bench, store):
+        machine = store.create(vm("trainer", finalizers=("teardown",)))
+        bench.clock.advance(5)
+        store.delete(machine.key)
+        marked = current(store, machine)
+        assert marked.metadata.deletion_timestamp == timestamp(bench.clock.now_s())
+        assert marked.metadata.generation == 1
+
+    def test_repeating_it_is_harmless(self, bench, store):
+        machine = store.create(vm("trainer", finalizers=("teardown",)))
+        store.delete(machine.key)
+        marked = current(store, machine)
+        bench.clock.advance(60)
+        store.delete(machine.key)
+        assert current(store, machine) == marked
+        assert changes(store) == [("ADDED", "trainer"), ("MODIFIED", "trainer")]
+
+    def test_the_last_finalizer_takes_it_along(self, store):
+        machine = store.create(vm("trainer", finalizers=("teardown", "backup")))
+        store.delete(machine.key)
+        machine = store.update(current(store, machine).with_metadata(finalizers=("backup",)))
+        assert current(store, machine).is_being_deleted
+        last = store.update(machine.with_metadata(finalizers=()))
+        assert (last.metadata.name, last.metadata.finalizers) == ("trainer", ())
+        with pytest.raises(NotFound):
+            current(store, machine)
+
+    def test_an_object_that_is_not_being_deleted_may_lose_its_finalizers(self, store):
+        machine = store.create(vm("trainer", finalizers=("teardown",)))
+        store.update(machine.with_metadata(finalizers=()))
+        assert names(store, VirtualMachine) == ["trainer"]
+
+    def test_the_status_of_what_is_being_deleted_can_be_written(self, store):
+        machine = store.create(vm("trainer", finalizers=("teardown",)))
+        store.delete(machine.key)
+        assert store.update_status(current(store, machine).with_status(phase="Deleting")).is_being_deleted
+
+    def test_what_does_not_exist_is_not_found(self, store):
+        machine = store.create(vm("trainer"))
+        with pytest.raises(NotFound):
+            store.delete(vm("other").key)
+        with pytest.raises(NotFound):
+            store.delete(machine.key, uid="another")
+        store.delete(machine.key, uid=machine.metadata.uid)
+        with pytest.raises(NotFound):
+            store.delete(machine.key)
+
+
+class TestOwners:
+    def test_what_it_owns_goes_with_it(self, store):
+        owner = store.create(vm("trainer"))
+        store.create(secret("trainer-access", owner=owner))
+        store.create(secret("unrelated"))
+        store.create(claim("a.gpu", owner=owner))
+        store.delete(owner.key)
+        assert (names(store, Secret), names(store, GPUClaim)) == (["unrelated"], [])
+
+    def test_while_the_owner_is_only_marked_nothing_else_goes(self, store):
+        owner = store.create(vm("trainer", finalizers=("teardown",)))
+        store.create(secret("trainer-access", owner=owner))
+        store.delete(owner.key)
+        assert names(store, Secret) == ["trainer-access"]
+        store.update(current(store, owner).with_metadata(finalizers=()))
+        assert names(store, Secret) == []
+
+    def test_a_finalizer_holds_back_what_is_owned(self, store):
+        owner = store.create(vm("trainer"))
+        held = store.create(claim("a.gpu", owner=owner, finalizers=("restore",)))
+        store.delete(owner.key)
+        held = current(store, held)
+        assert held.is_being_deleted
+        store.update(held.with_metadata(finalizers=()))
+        assert names(store, GPUClaim) == []
+
+    def test_grandchildren_go_too(self, store):
+        parent = store.create(vm("generation-0"))
+        top = parent
+        for number in range(1, 40):
+            child = vm(f"generation-{number}", owner_references=(parent.owner_reference(),))
+            parent = store.create(child)
+        store.delete(top.key)
+        assert names(store, VirtualMachine) == []
+
+    def test_a_circle_of_owners_goes_once(self, store):
+        first = store.create(vm("first"))
+        second = store.create(vm("second", owner_references=(first.owner_reference(),)))
+        both = (second.owner_reference(), first.owner_reference())
+        first = store.update(first.with_metadata(owner_references=both))
+        store.delete(first.key)
+        assert changes(store)[3:] == [("DELETED", "first"), ("DELETED", "second")]
+
+    def test_another_object_of_the_owners_name_owns_nothing(self, store):
+        old = store.create(vm("trainer"))
+        store.delete(old.key)
+        store.create(secret("left", owner=old))
+        new = store.create(vm("trainer"))
+        store.delete(new.key)
+        assert names(store, Secret) == ["left"]
+
+    def test_owners_follow_their_updates(self, store):
+        first, second = store.create(vm("first")), store.create(vm("second"))
+        owned = store.create(secret("access", owner=first))
+        store.update(owned.with_metadata(owner_references=(second.owner_reference(),)))
+        store.delete(first.key)
+        assert names(store, Secret) == ["access"]
+        store.delete(second.key)
+        assert names(store, Secret) == []
+
+
+class TestWatch:
+    def test_changes_come_in_order_with_the_object_after_each(self, store):
+        machine = store.create(vm("trainer", finalizers=("hold",)))
+        machine = store.update(resized(machine, "u1.large"))
+        machine = store.update_status(machine.with_status(host="a"))
+        store.delete(machine.key)
+        store.update(current(store, machine).with_metadata(finalizers=()))
+        seen = history(store)
+        assert [str(change.type) for change in seen] == ["ADDED", "MODIFIED", "MODIFIED", "MODIFIED", "DELETED"]
+        assert [change.resource.spec.instance_type for change in seen] == ["u1.medium", *["u1.large"] * 4]
+        assert [change.resource.status.host for change in seen] == ["", "", "a", "a", "a"]
+        assert [change.resource.is_being_deleted for change in seen] == [False, False, False, True, True]
+        assert [change.resource.metadata.resource_version for change in seen] == [change.version for change in seen]
+        assert seen[2].resource == machine
+
+    def test_a_removed_object_is_shown_in_its_last_state(self, store):
+        machine = store.create(vm("trainer").with_status(host="a"))
+        store.delete(machine.key)
+        last = history(store)[-1]
+        assert last.type is ChangeType.DELETED
+        assert last.resource.with_metadata(resource_version="") == machine.with_metadata(resource_version="")
+
+    def test_all_kinds_are_watched(self, store):
+        store.create(vm("trainer"))
+        store.create(claim("a.gpu"))
+        assert [change.resource.kind for change in history(store)] == ["VirtualMachine", "GPUClaim"]
+
+    def test_only_what_came_after(self, store):
+        store.create(vm("before"))
+        since = store.list(VirtualMachine).version
+        store.create(vm("after"))
+        assert changes(store, since) == [("ADDED", "after")]
+
+    def test_nothing_happens(self, bench, store):
+        since = store.list(VirtualMachine).version
+        assert store.watch(since, timeout_s=0) == ()
+        assert store.watch(since, timeout_s=0.05) == ()
+
+    def test_it_returns_as_soon_as_there_is_one(self, bench):
+        store = bench.fresh(clock=SystemClock())
+        clock = SystemClock()
+        with ThreadPoolExecutor(1) as threads:
+            began_s = clock.monotonic_s()
+            watching = threads.submit(store.watch, "0", timeout_s=10 * LIMIT_S)
+            store.create(vm("trainer"))
+            (change,) = watching.result(LIMIT_S)
+        assert change.resource.metadata.name == "trainer"
+        assert clock.monotonic_s() - began_s < LIMIT_S
+
+    def test_at_most_a_thousand_at_once(self, store):
+        machine = store.create(claim("a.gpu"))
+        for number in range(1_200):
+            machine = store.update(machine.with_metadata(labels={"number": str(number)}))
+        first = store.watch("0", timeout_s=0)
+        rest = store.watch(first[-1].version, timeout_s=0)
+        assert (len(first), len(rest)) == (1_000, 201)
+        assert rest[0].resource.metadata.labels == {"number": "999"}
+
+    def test_a_version_older_than_the_history_is_a_conflict(self, bench):
+        store = bench.fresh(history_kept=3)
+        for number in range(5):
+            store.create(vm(f"vm-{number}"))
+        with pytest.raises(Conflict, match="not kept"):
+            store.watch("1", timeout_s=0)
+        assert changes(store, "2") == [("ADDED", "vm-2"), ("ADDED", "vm-3"), ("ADDED", "vm-4")]
+
+    @pytest.mark.parametrize("since", ["2", "-1", "", "nonsense", "٣"])
+    def test_what_is_no_version_of_this_store_is_a_conflict(self, store, since):
+        store.create(vm("trainer"))
+        with pytest.raises(Conflict):
+            store.watch(since, timeout_s=0)
+
+    def test_secrets_are_told_without_their_values(self, store):
+        created = store.create(secret("access", hostKey="private"))
+        store.update(created.with_metadata(labels={"a": "b"}))
+        store.delete(created.key)
+        assert [change.resource.spec.data for change in history(store)] == [{"hostKey": ""}] * 3
+
+    def test_secrets_are_read_with_their_values(self, store):
+        created = store.create(secret("access", hostKey="private"))
+        assert current(store, created).spec.data == {"hostKey": "private"}
