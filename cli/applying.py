@@ -114,7 +114,8 @@ def _stored(store: Store, wanted: Resource) -> Resource | None:
         return None
     if stored.is_being_deleted:
         raise Conflict(
-            f"{wanted.key} is being deleted", hint=f"`hikube wait {wanted.kind}/{wanted.metadata.name} --for=delete`, then again"
+            f"{wanted.key} is being deleted",
+            hint=f"`hikube wait {wanted.kind}/{wanted.metadata.name} --for=delete`, then again",
         )
     return stored
 

@@ -46,7 +46,9 @@ class Log:
 
 
 def controller(
-    workers: Annotated[str, typer.Option("--workers", metavar="N", help="How many objects are worked on at once")] = str(WORKERS),
+    workers: Annotated[str, typer.Option("--workers", metavar="N", help="How many objects are worked on at once")] = str(
+        WORKERS
+    ),
 ) -> None:
     """Run the control loop in the foreground: everything that is stored is brought to what it shall be, and kept there.
 

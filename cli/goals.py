@@ -63,7 +63,8 @@ def asked_for(resource_key: Key, text: str) -> Target:
     match = _FOR.fullmatch(text)
     if match is None or (match["what"] == "phase" and match["value"]):
         raise InvalidInput(
-            f"--for={text} cannot be understood", hint="--for=condition=Ready, --for=condition=Ready=False, --for=phase=Stopped, --for=delete"
+            f"--for={text} cannot be understood",
+            hint="--for=condition=Ready, --for=condition=Ready=False, --for=phase=Stopped, --for=delete",
         )
     if match["what"] == "phase":
         return Target(resource_key, _phase_is(match["name"]), match["name"])

@@ -34,7 +34,11 @@ def list_images(output: Output = "table") -> None:
         put("".join(f"image/{item['metadata']['name']}\n" for item in items))
     else:
         rows = [_row(item, added=item["metadata"]["name"] in stored, session=session, wide=form == "wide") for item in items]
-        put(table(["NAME", "SOURCE", "DISTRIBUTION", "DRIVER", "MIN-STORAGE", *(["URL"] if form == "wide" else []), "AGE"], rows))
+        put(
+            table(
+                ["NAME", "SOURCE", "DISTRIBUTION", "DRIVER", "MIN-STORAGE", *(["URL"] if form == "wide" else []), "AGE"], rows
+            )
+        )
 
 
 def _row(item: dict[str, Any], *, added: bool, session: Session, wide: bool) -> list[str]:
@@ -52,12 +56,21 @@ def _row(item: dict[str, Any], *, added: bool, session: Session, wide: bool) -> 
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What VMs call it")],
     url: Annotated[str, typer.Argument(metavar="URL", help="http(s)://… or file:///…")],
-    sha256: Annotated[str, typer.Option("--sha256", metavar="HEX", help="Digest that the file must have; recorded at the first fetch if not given")] = "",
+    sha256: Annotated[
+        str,
+        typer.Option(
+            "--sha256", metavar="HEX", help="Digest that the file must have; recorded at the first fetch if not given"
+        ),
+    ] = "",
     image_format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="qcow2 or raw")] = "qcow2",
-    distribution: Annotated[str, typer.Option("--distribution", metavar="NAME", help="ubuntu, debian or other: how a GPU driver is installed")] = "other",
+    distribution: Annotated[
+        str, typer.Option("--distribution", metavar="NAME", help="ubuntu, debian or other: how a GPU driver is installed")
+    ] = "other",
     user: Annotated[str, typer.Option("--user", metavar="NAME", help="The user that SSH keys are for")] = "root",
     min_storage: Annotated[str, typer.Option("--min-storage", metavar="SIZE", help="Smallest disk that it fits on")] = "2Gi",
-    nvidia_driver: Annotated[str, typer.Option("--nvidia-driver", metavar="BRANCH", help="Driver baked into it, such as 580-server-open")] = "",
+    nvidia_driver: Annotated[
+        str, typer.Option("--nvidia-driver", metavar="BRANCH", help="Driver baked into it, such as 580-server-open")
+    ] = "",
     firmware: Annotated[str, typer.Option("--firmware", metavar="KIND", help="bios or efi")] = "bios",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
@@ -85,6 +98,7 @@ def fetch(name: Annotated[str, typer.Argument(metavar="NAME", help="The image", 
     Prints path and digest. The digest of an image that was added without one is recorded.
     """
     from provisioner.drivers.images.cache import ImageCache
+
     from provisioner.lifecycle.images import digest_of
     from provisioner.model.image import Image
     from provisioner.model.metadata import Key

@@ -39,7 +39,7 @@ _TEXT: tuple[Any, ...] = (str, str | None, bool, bool | None, list[str])
 class _AsGiven:
     """Stands in for typer's coercion of parameters that are text already."""
 
-    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002 - typer's signature
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         return () if value is None and (getattr(param, "multiple", False) or param.nargs == -1) else value
 
 
@@ -92,7 +92,7 @@ class LazyGroup(TyperGroup):
         self.branch = branch
         self.commands = _Entries(branch.entries)
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of the table."""
         return list(self.branch.entries)
 
@@ -102,7 +102,7 @@ class LazyGroup(TyperGroup):
             args = ["--help"]
         return super().parse_args(ctx, args)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list in the help text."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in self.branch.entries.items()])

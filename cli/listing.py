@@ -79,9 +79,7 @@ def _print_changes(shown: dict[str, Any], now: dict[str, Any], listing: Listing,
         elif listing.form == "name":
             put_line(name)
         else:
-            text = columns_table(
-                listing.columns, [safe], now_s=session.now_s, wide=listing.form == "wide", with_titles=first
-            )
+            text = columns_table(listing.columns, [safe], now_s=session.now_s, wide=listing.form == "wide", with_titles=first)
             put_line(text.rstrip("\n"))
         first = False
     for name in shown.keys() - now.keys():

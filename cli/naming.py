@@ -39,7 +39,9 @@ def named(kind: str, names: Sequence[str]) -> tuple[Named, ...]:
     """
     if "/" not in kind:
         if any("/" in name for name in names):
-            raise InvalidInput(f"{kind} and {next(n for n in names if '/' in n)} cannot be mixed", hint="KIND NAME…, or KIND/NAME…")
+            raise InvalidInput(
+                f"{kind} and {next(n for n in names if '/' in n)} cannot be mixed", hint="KIND NAME…, or KIND/NAME…"
+            )
         return (Named(find_words(kind), tuple(names)),)
     pairs = [word.partition("/") for word in (kind, *names)]
     if any(not separator or not name for _, separator, name in pairs):

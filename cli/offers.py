@@ -22,7 +22,10 @@ SMALLEST_GUEST = {"vcpus": 1, "memory_mib": 1024}
 
 def offers(
     gpu: Annotated[
-        str, typer.Option("--gpu", metavar="MODEL[:COUNT]", help="Only this model, and so many for one VM", autocompletion=complete_gpus)
+        str,
+        typer.Option(
+            "--gpu", metavar="MODEL[:COUNT]", help="Only this model, and so many for one VM", autocompletion=complete_gpus
+        ),
     ] = "",
     explain: Annotated[bool, typer.Option("--explain", help="Say for every host why it offers none (with --gpu)")] = False,
     output: Output = "table",

@@ -14,12 +14,19 @@ from provisioner.model.errors import InvalidInput
 Namespace = Annotated[
     str,
     typer.Option(
-        "--namespace", "-n", metavar="NAMESPACE", envvar="HIKUBE_NAMESPACE", help="Namespace", autocompletion=complete_namespaces
+        "--namespace",
+        "-n",
+        metavar="NAMESPACE",
+        envvar="HIKUBE_NAMESPACE",
+        help="Namespace",
+        autocompletion=complete_namespaces,
     ),
 ]
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces")]
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="table, wide, json, yaml or name")]
-Selector = Annotated[list[str], typer.Option("--selector", "-l", metavar="KEY=VALUE", help="Only objects with this label; repeatable")]
+Selector = Annotated[
+    list[str], typer.Option("--selector", "-l", metavar="KEY=VALUE", help="Only objects with this label; repeatable")
+]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on printing what changes")]
 Files = Annotated[
     list[str], typer.Option("--filename", "-f", metavar="FILE|DIR|-", help="YAML file, directory, or - for stdin; repeatable")
@@ -27,11 +34,15 @@ Files = Annotated[
 Recursive = Annotated[bool, typer.Option("--recursive", "-R", help="Look for YAML files in sub-directories too")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan with the real planner, print the plan, change nothing")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end, or return at once")]
-Timeout = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="Stop waiting after this time, such as 90s, 30m, 2h")]
+Timeout = Annotated[
+    str, typer.Option("--timeout", metavar="DURATION", help="Stop waiting after this time, such as 90s, 30m, 2h")
+]
 ErrorUnchanged = Annotated[bool, typer.Option("--error-unchanged", help="Exit 3 if there was nothing to change")]
 IgnoreNotFound = Annotated[bool, typer.Option("--ignore-not-found", help="An absent object is no error")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")]
-Kind = Annotated[str, typer.Argument(metavar="KIND[/NAME]", help="A kind, such as vm, host, image, disk", autocompletion=complete_kinds)]
+Kind = Annotated[
+    str, typer.Argument(metavar="KIND[/NAME]", help="A kind, such as vm, host, image, disk", autocompletion=complete_kinds)
+]
 
 FORMATS = ("table", "wide", "json", "yaml", "name")
 UNCHANGED_EXIT_CODE = 3

@@ -111,8 +111,6 @@ def _text_of(path: Path) -> str:
         raise StoreUnavailable(f"{path} cannot be read", why=str(error)) from error
 
 
-
-
 def no_such(kind: str, name: str, *, namespace: str, known: Iterable[str]) -> NotFound:
     """The error for a name that nothing has."""
     from provisioner.model.suggestions import nearest

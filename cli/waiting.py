@@ -184,5 +184,3 @@ def _present_state(resource: Resource | None) -> str:
 
 def _whom(holder: Any) -> str:
     return f"process {holder.pid} ({holder.command})" if holder is not None else "another process"
-
-

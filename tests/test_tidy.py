@@ -18,7 +18,7 @@ FUNCTION_LINES_MAX = 45
 RATCHET: dict[str, int] = {}
 """`path` or `path::function` -> lines. Entries go when the thing is split; new ones need a reason in review."""
 FORBIDDEN_NAMES = {"utils.py", "helpers.py", "common.py", "misc.py"}
-LOOSE_ENDS = re.compile(r"\b(TODO|FIXME|XXX)\b|raise NotImplementedError")
+LOOSE_ENDS = re.compile(r"#.*\b(TODO|FIXME|XXX)\b|raise NotImplementedError")
 
 
 def _sources() -> list[Path]:
@@ -67,7 +67,8 @@ def test_no_drawer_for_odds_and_ends() -> None:
 
 @pytest.mark.parametrize("room", ["provisioner", "templates", "cli"])
 def test_every_module_says_why_it_exists(room: str) -> None:
-    silent = [path for path in _sources() if path.is_relative_to(ROOT / room) and not ast.get_docstring(ast.parse(path.read_text()))]
+    modules = [path for path in _sources() if path.is_relative_to(ROOT / room)]
+    silent = [path for path in modules if not ast.get_docstring(ast.parse(path.read_text()))]
     assert not silent
 
 

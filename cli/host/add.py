@@ -22,19 +22,27 @@ LISTS = ("ids", "addresses")
 
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to call the host")],
-    uri: Annotated[str, typer.Argument(metavar="URI", help="qemu:///system, qemu+ssh://root@HOST/system?keyfile=…, simulated://…")],
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="qemu:///system, qemu+ssh://root@HOST/system?keyfile=…, simulated://…")
+    ],
     label: Annotated[list[str], typer.Option("--label", metavar="KEY=VALUE", help="A label, such as zone=a; repeatable")] = [],  # noqa: B006
     gpu_rule: Annotated[
         list[str],
         typer.Option(
-            "--gpu-rule", metavar="RULE", help="What counts as a GPU: vendor=10de,class=03,id=10de:26b9,address=0000:41:00.0; repeatable"
+            "--gpu-rule",
+            metavar="RULE",
+            help="What counts as a GPU: vendor=10de,class=03,id=10de:26b9,address=0000:41:00.0; repeatable",
         ),
     ] = [],  # noqa: B006
-    allow_emulation: Annotated[bool, typer.Option("--allow-emulation", help="Run VMs without KVM where it does not work")] = False,
+    allow_emulation: Annotated[
+        bool, typer.Option("--allow-emulation", help="Run VMs without KVM where it does not work")
+    ] = False,
     pool: Annotated[str, typer.Option("--pool", metavar="NAME", help="Storage pool for disks")] = "default",
     network: Annotated[str, typer.Option("--network", metavar="NAME", help="Network that VMs join")] = "default",
     reserved_memory: Annotated[str, typer.Option("--reserved-memory", metavar="MIB", help="MiB kept for the host itself")] = "",
-    probe: Annotated[bool, typer.Option("--probe/--no-probe", help="Look at the host now; store nothing if it does not answer")] = True,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Look at the host now; store nothing if it does not answer")
+    ] = True,
     output: Output = "table",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
@@ -76,7 +84,8 @@ def _rule(text: str) -> dict[str, Any]:
         field = RULE_WORDS.get(word)
         if not separator or not value or field is None:
             raise InvalidInput(
-                f"--gpu-rule {pair!r} cannot be understood", hint="vendor=10de,class=03,id=10de:26b9,address=0000:41:00.0; id and address may repeat"
+                f"--gpu-rule {pair!r} cannot be understood",
+                hint="vendor=10de,class=03,id=10de:26b9,address=0000:41:00.0; id and address may repeat",
             )
         if field in LISTS:
             rule.setdefault(field, []).append(value)

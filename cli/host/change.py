@@ -36,9 +36,7 @@ def _set(names: list[str], *, cordoned: bool, error_unchanged: bool) -> int:
     return UNCHANGED_EXIT_CODE if error_unchanged and not any(changed) else 0
 
 
-def remove(
-    names: Names, wait: Wait = True, timeout: Timeout = "5m", ignore_not_found: IgnoreNotFound = False
-) -> None:
+def remove(names: Names, wait: Wait = True, timeout: Timeout = "5m", ignore_not_found: IgnoreNotFound = False) -> None:
     """Forget hosts. Refused while VMs live on them or claims hold their GPUs; the host itself is not touched."""
     session = Session()
     removal = Removal(wait=wait, timeout_s=duration_s(timeout), ignore_not_found=ignore_not_found)

@@ -28,7 +28,7 @@ def description(item: Mapping[str, Any], events: Sequence[Event], *, now_s: floa
     for title, part in (("Spec", at(item, "spec", {})), ("Status", status)):
         lines += [f"{title}:", *_tree(part, depth=1)]
     lines += _steps(at(item, "status.steps", ()))
-    lines += _conditions(at(item, "status.conditions", ()), now_s)
+    lines += conditions_lines(at(item, "status.conditions", ()), now_s)
     lines.append("Events:" if events else "Events:      none")
     text = "\n".join(lines) + "\n"
     if not events:
@@ -80,7 +80,8 @@ def _steps(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*lines, f"  under way: {', '.join(under_way)}"] if under_way else lines
 
 
-def _conditions(conditions: Sequence[Mapping[str, Any]], now_s: float) -> list[str]:
+def conditions_lines(conditions: Sequence[Mapping[str, Any]], now_s: float) -> list[str]:
+    """The conditions as aligned lines: type, status, since when, reason, message."""
     if not conditions:
         return ["Conditions:  none"]
     rows = [

@@ -15,9 +15,7 @@ TITLES = ("LAST", "TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE")
 
 def events_table(events: Sequence[Event], *, now_s: float, with_titles: bool = True) -> str:
     """One line per event; the message is last, since it is the one cell that may hold spaces."""
-    rows = [
-        (age(event.last_timestamp, now_s), event.type, event.reason, _object(event), str(event.count)) for event in events
-    ]
+    rows = [(age(event.last_timestamp, now_s), event.type, event.reason, _object(event), str(event.count)) for event in events]
     widths = [max(len(cell) for cell in column) for column in zip(TITLES[:-1], *rows, strict=True)]
     lines = [_line(TITLES[:-1], widths, TITLES[-1])] if with_titles else []
     lines += [_line(row, widths, _one_line(event.message)) for row, event in zip(rows, events, strict=True)]

@@ -1,12 +1,12 @@
 """An error as people read it: what, why, the facts behind it, a hint, and where the documentation is.
 
-    Error: no host can take 2 x L40S for VM train-1  [HK-CAPACITY-001]
+Error: no host can take 2 x L40S for VM train-1  [HK-CAPACITY-001]
 
-      12 hosts: 7 wrong GPU model, 3 GPUs in use, 2 cordoned
-      closest: gpu-04 lacks 1 L40S
+  12 hosts: 7 wrong GPU model, 3 GPUs in use, 2 cordoned
+  closest: gpu-04 lacks 1 L40S
 
-    hint: …
-    docs: docs/errors.md#hk-capacity-001
+hint: …
+docs: docs/errors.md#hk-capacity-001
 """
 
 from __future__ import annotations

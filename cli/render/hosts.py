@@ -93,6 +93,7 @@ def host_json(view: HostView) -> dict[str, Any]:
         **view.host.as_json(),
         "free": {"gpus": dict(view.free_gpus), "memoryMib": view.free_memory_mib, "vcpus": view.free_vcpus},
         "gpuStates": [
-            {"address": gpu.facts.address, "state": gpu.state.value, "owner": str(gpu.owner) if gpu.owner else ""} for gpu in view.gpus
+            {"address": gpu.facts.address, "state": gpu.state.value, "owner": str(gpu.owner) if gpu.owner else ""}
+            for gpu in view.gpus
         ],
     }

@@ -12,7 +12,11 @@ def plan_text(planned: Mapping[str, Any]) -> str:
     preview = planned["preview"]
     if preview is None:
         return "\n".join(lines) + "\n"
-    lines.append(f"Plan  {planned['resource'].metadata.name} on {preview.placement.sentence()}" if preview.domain_xml else _nowhere(preview))
+    lines.append(
+        f"Plan  {planned['resource'].metadata.name} on {preview.placement.sentence()}"
+        if preview.domain_xml
+        else _nowhere(preview)
+    )
     lines += [f"  {reason}" for reason in getattr(preview.placement, "reasons", ())]
     if preview.steps:
         lines.append("  steps: " + " -> ".join(preview.steps))

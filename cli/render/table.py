@@ -25,10 +25,14 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, with_titles: 
     cells = [[_cell(text) for text in row] for row in rows]
     lines = [list(titles), *cells] if with_titles else cells
     widths = [max(map(len, column)) for column in zip(*[list(titles), *cells], strict=True)]
-    return "".join("   ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
+    return "".join(
+        "   ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
+    )
 
 
-def columns_table(columns: Sequence[Column], items: Sequence[Item], *, now_s: float, wide: bool, with_titles: bool = True) -> str:
+def columns_table(
+    columns: Sequence[Column], items: Sequence[Item], *, now_s: float, wide: bool, with_titles: bool = True
+) -> str:
     """A table of objects."""
     shown = [column for column in columns if wide or not column.wide]
     rows = [[column.cell(item, now_s) for column in shown] for item in items]

@@ -1,8 +1,8 @@
 """A minimal initramfs: busybox, the few modules that the root disk needs, and one shell script as init.
 
-Debian's own initramfs is 36 MB, most of it udev and modules; unpacking and running it is a third of a boot under emulation. This
-one is 5 MB and has no daemon. The archive is written here (cpio "newc", kernel documentation: driver-api/early-userspace/buffer-format)
-because it is 30 lines, and needs device nodes without root.
+Debian's own initramfs is 36 MB, most of it udev and modules; unpacking and running it is a third of a boot under emulation.
+This one is 5 MB and has no daemon. The archive is written here (cpio "newc", as the kernel's page "initramfs buffer format" has
+it) because that is 30 lines and needs no root for device nodes.
 
 Invariant: the same tree and script give the same bytes (no times, no inode numbers of the machine).
 """

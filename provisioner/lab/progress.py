@@ -1,6 +1,6 @@
 """How building and starting tells what it does: one line per finished step, with its time, to whoever asked.
 
-The lab never prints. A `Progress` is called once per step, when the step is over or when it turns out that there was nothing to do.
+The lab never prints. A `Progress` is called once per step, when the step is over.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What an image is made of, as data: packages, kernel modules, files, and what is switched off.
 
-The recipes are YAML beside this module; reading one changes nothing. Its content key is the name of what is built from it: a hash
-of the recipe, of the code that carries it out, and of whatever else it is built upon, so a changed recipe is a new image and an
+The recipes are YAML beside this module; reading one changes nothing. A content key is the name of what is built: a hash of the
+recipe, of the code that carries it out, and of whatever else it is built upon, so a changed recipe is a new image and an
 unchanged one is never built twice.
 """
 
@@ -48,8 +48,10 @@ def read_recipe(name: str) -> Recipe:
     import yaml
 
     data: dict[str, Any] = yaml.safe_load(recipe_bytes(name))
-    values = {field.name: data[field.name] for field in fields(Recipe)}
-    return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    values: dict[str, Any] = {field.name: data[field.name] for field in fields(Recipe)}
+    for key, value in values.items():
+        values[key] = tuple(value) if isinstance(value, list) else value
+    return Recipe(**values)
 
 
 def recipe_bytes(name: str) -> bytes:

@@ -96,9 +96,7 @@ class LabTopology:
             InvalidInput: the data is no topology.
         """
         try:
-            hosts = tuple(
-                LabHost(**{**host, "gpus": tuple(_stand_in(gpu) for gpu in host["gpus"])}) for host in data["hosts"]
-            )
+            hosts = tuple(LabHost(**{**host, "gpus": tuple(_stand_in(gpu) for gpu in host["gpus"])}) for host in data["hosts"])
             return cls(name=data["name"], hosts=hosts)
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput("the lab's topology cannot be read", why=f"{type(error).__name__}: {error}") from error
@@ -123,9 +121,7 @@ def uniform(
     names = [name] if hosts == 1 else [f"{name}-{number}" for number in range(1, hosts + 1)]
     return LabTopology(
         name,
-        tuple(
-            LabHost(each, memory_mib=memory_mib, vcpus=vcpus, numa_nodes=numa_nodes, gpus=stand_ins) for each in names
-        ),
+        tuple(LabHost(each, memory_mib=memory_mib, vcpus=vcpus, numa_nodes=numa_nodes, gpus=stand_ins) for each in names),
     )
 
 

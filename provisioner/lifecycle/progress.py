@@ -22,6 +22,9 @@ class Observer(Protocol):
     def step_finished(self, key: Key, step: str, duration_s: float, message: str) -> None:
         """The step holds; `duration_s` since it was first attempted."""
 
+    def step_undone(self, key: Key, step: str) -> None:
+        """What the step had made is gone, or was never there."""
+
     def failed(self, key: Key, step: str, message: str) -> None:
         """The attempt was given up in this step; what was done is being undone."""
 
@@ -36,6 +39,9 @@ class Silence:
         """Nothing."""
 
     def step_finished(self, key: Key, step: str, duration_s: float, message: str) -> None:
+        """Nothing."""
+
+    def step_undone(self, key: Key, step: str) -> None:
         """Nothing."""
 
     def failed(self, key: Key, step: str, message: str) -> None:

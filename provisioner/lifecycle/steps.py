@@ -89,6 +89,7 @@ class Lifecycle(Generic[V]):
                 verdict = Stuck((step.name,), verdict.message)
             if not isinstance(verdict, Done):
                 return verdict
+            view.ports.observer.step_undone(view.key, step.name)
         return Done()
 
     def _disclaim(self, undone: list[Step[V]], view: V) -> None:

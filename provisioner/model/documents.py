@@ -90,7 +90,7 @@ def parse(text: str, *, source: str, tables: Tables, namespace: str = "default")
         _refuse_twice(header, seen)
         resources.append(_reader(header.words.kind)(header, tables))
     findings.raise_if_any()
-    return Parsed(tuple(resources), tuple(findings.warnings))
+    return Parsed(tuple(resources), findings.ordered_warnings())
 
 
 def _parts(document: YamlDocument, findings: Findings) -> list[Place]:

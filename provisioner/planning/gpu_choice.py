@@ -105,7 +105,7 @@ def _whole_bridges(gpus: list[GpuView], *, count: int) -> list[GpuView]:
     while len(taken) < count:
         missing = count - len(taken)
         enough = [bridge for bridge in bridges if len(bridge) >= missing]
-        chosen = min(enough, key=len) if enough else max(bridges, key=len)
+        chosen = max(enough, key=len) if enough else max(bridges, key=len)
         bridges.remove(chosen)
         taken += chosen[:missing]
     return taken

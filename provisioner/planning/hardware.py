@@ -23,6 +23,8 @@ from provisioner.planning.plans import DomainDisk, DomainInterface, DomainPlan
 from provisioner.planning.refusals import counted, memory_in_words
 
 KVM, EMULATED = "kvm", "qemu"
+_SHARE_OF_FIRMWARE = 8
+"""OVMF and SeaBIOS make the window one part in so many of the address space."""
 _SERIAL_AND_RANDOM = 2
 """virtio devices that every guest has beside disks and interfaces: the agent's channel and the random number generator."""
 
@@ -115,11 +117,12 @@ def _hole(vm: VirtualMachine, host: GPUHost, tables: Tables) -> tuple[int, str]:
     hole, source = hole_bytes(vm.status.gpus, facts=facts, catalogue=tables.gpus)
     if hole <= DEFAULT_HOLE_BYTES:
         return hole, ""
-    why = f"a 64-bit PCI window of {hole // 2**30} GiB, by {source}"
     width = host.status.capabilities.address_width_bits
-    if width and hole > 2**width // 8:
-        why += f"; warning: firmware may offer only {2**width // 8 // 2**30} GiB with {width} address bits"
-    return hole, why
+    if width and hole > 2**width // _SHARE_OF_FIRMWARE:
+        why = f"the GPUs want a 64-bit PCI window of {hole // 2**30} GiB, by {source}, and firmware may not find it"
+        # QEMU refuses to start with a window beyond the last address.
+        return min(hole, 2**width // 4), f"{why} in {width} address bits"
+    return hole, f"a 64-bit PCI window of {hole // 2**30} GiB, by {source}"
 
 
 def _node(vm: VirtualMachine, *, size: GuestSize, host: GPUHost) -> tuple[str, str, str]:

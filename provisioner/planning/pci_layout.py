@@ -57,7 +57,7 @@ def hole_bytes(
 ) -> tuple[int, str]:
     """The 64-bit window that all BARs fit into with their alignment, and the sentence that says where the sizes are from.
 
-    0 where no size is known. BARs are aligned to their size, so twice the sum of their next powers of two always suffices.
+    Whole GiB; 0 where no size is known. BARs are aligned to their size, so twice the sum of their next powers of two suffices.
     """
     measured, from_tables = 0, 0
     for assignment in assignments:
@@ -66,7 +66,7 @@ def hole_bytes(
             measured += sum(_power_of_two(size) for size in known)
         elif model := catalogue.resolve(assignment.name):
             from_tables += _power_of_two(model.bar1_mib * 2**20) if model.bar1_mib else 0
-    window = _power_of_two(2 * (measured + from_tables)) if measured + from_tables else 0
+    window = -(-2 * (measured + from_tables) // 2**30) * 2**30
     sources = [source for amount, source in ((measured, "read on the host"), (from_tables, "of the catalogue")) if amount]
     return window, f"BAR sizes {joined(sources)}"
 

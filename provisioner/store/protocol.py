@@ -1,6 +1,6 @@
 """The seam to whatever keeps resources: nine methods, the semantics of a Kubernetes API server.
 
-Every implementation passes tests/contract/test_store.py. Objects go in and come out as model resources. Writes are optimistic:
+Every implementation passes tests/contract/test_store*.py. Objects go in and come out as model resources. Writes are optimistic:
 an update carries the resource version that it was based on and is refused if another write came first. `update` changes spec
 and metadata and never status; `update_status` changes status alone. A read never blocks a write.
 

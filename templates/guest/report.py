@@ -1,13 +1,12 @@
-"""The one command that hikube may run in a tenant's VM: it says what the guest is, and takes itself away again.
+"""The one command that hikube may run in a tenant's VM: it says what the guest is.
 
 It is copied into the guest as it stands and must run on whatever Python cloud-init brought along: 3.6 and later, standard
 library only, plain ASCII, no network. Every read is bounded, the only programs started are nvidia-smi and systemctl, both under
 a time limit, and an alarm ends the whole. Imports are few and late, since a guest under emulation pays for each.
 
     SSH_ORIGINAL_COMMAND   "" or "report"   one JSON object of the shape of GuestReport on stdout
-                           "hand-over"      our key, our secrets and this command go; the tenant's files stay as they are
+                           "hand-over"      becomes hand_over.py: all that is ours goes, this command too
                            anything else    refused, exit 2
-    argv                   "install LINE"   by the boothook at every boot: LINE replaces our line in root's authorized_keys
 """
 
 import json
@@ -16,10 +15,11 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from typing import Any
 
 COMMAND = "/usr/local/sbin/hikube-report"
-MARK = b'command="' + COMMAND.encode() + b'"'
+HAND_OVER = "/usr/local/sbin/hikube-hand-over"
 
 TOTAL_LIMIT_S = 75
 NVIDIA_SMI_LIMIT_S = 45
@@ -29,9 +29,6 @@ TAIL_LIMIT = 4096
 FUNCTION_LIMIT = 4096
 MEMORY_BAR = 0x200
 """IORESOURCE_MEM of include/linux/ioport.h: the flag column of a `resource` file; port BARs have 0x100."""
-
-OUR_FILES = ("vendor-cloud-config.txt", "boothooks/hikube-*", "scripts/vendor/hikube-*", "vendor-data.txt.i", "vendor-data.txt")
-"""Of an instance's folder below /var/lib/cloud: all that cloud-init made of our vendor-data and of nothing else."""
 
 QUERY = ("uuid", "name", "pci.bus_id", "serial", "driver_version", "memory.total", "ecc.mode.current")
 UNITS = ["cloud-init-main", "cloud-init-local", "cloud-init", "cloud-init-network", "cloud-config", "cloud-final"]
@@ -74,9 +71,21 @@ def run(argv: "list[str]", limit_s: int) -> "tuple[int, str]":
     try:
         output = process.communicate(timeout=limit_s)[0]
     except subprocess.TimeoutExpired:
-        process.kill()
+        end(process)
         return -1, f"{argv[0]} did not end within {limit_s} s"
     return process.returncode, output[:READ_LIMIT].decode("utf-8", "replace").strip()
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process and let go of it, even if it is stuck in the kernel."""
+    import contextlib
+    import subprocess
+
+    process.kill()
+    if process.stdout:
+        process.stdout.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(1)
 
 
 def bar_bytes(resource: str) -> "list[int]":
@@ -159,7 +168,7 @@ def gpu(row: "list[str]") -> "dict[str, Any]":
 
 
 def kernel_messages(root: str) -> str:
-    """The kernel's last lines about the NVIDIA driver; empty if the log cannot be read. Its end is an OSError, as it never waits."""
+    """The kernel's last lines about the NVIDIA driver; empty if the log cannot be read. Never waits for more of it."""
     records = []  # type: list[bytes]
     try:
         descriptor = os.open(os.path.join(root, "dev/kmsg"), os.O_RDONLY | os.O_NONBLOCK)
@@ -197,7 +206,8 @@ def failed_units(root: str) -> "list[str]":
     if root != "/" or not os.path.isdir("/run/systemd/system"):
         return []
     _, output = run(["systemctl", "is-failed", *UNITS], SYSTEMCTL_LIMIT_S)
-    return ["systemd: {} failed".format(unit) for unit, state in zip(UNITS, output.split()) if state == "failed"]
+    states = dict(zip(UNITS, output.split()))  # noqa: B905 strict= is of Python 3.10
+    return [f"systemd: {unit} failed" for unit, state in states.items() if state == "failed"]
 
 
 def report(root: str = "/") -> "dict[str, Any]":
@@ -218,112 +228,18 @@ def report(root: str = "/") -> "dict[str, Any]":
     }
 
 
-def write_over(path: str, content: bytes) -> None:
-    """Replace a file's content in one step; mode and owner stay, and a new file is for root alone."""
-    path = os.path.realpath(path)
-    temporary = path + ".hikube-new"
-    mode, owner, group = 0o600, os.geteuid(), os.getegid()
-    if os.path.exists(path):
-        status = os.stat(path)
-        mode, owner, group = status.st_mode & 0o7777, status.st_uid, status.st_gid
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        os.fchown(file.fileno(), owner, group)
-        os.fchmod(file.fileno(), mode)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def content_of(path: str) -> bytes:
-    """A file's bytes; empty if it is not there."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return b""
-
-
-def authorized_keys(root: str) -> str:
-    """Root's authorized_keys file."""
-    home = [line.split(":")[5] for line in read(root, "etc/passwd").splitlines() if line.startswith("root:")]
-    return os.path.join(root, (home[0] if home else "/root").lstrip("/"), ".ssh", "authorized_keys")
-
-
-def without_our_line(content: bytes) -> bytes:
-    """Every line but ours, byte for byte."""
-    return b"".join(line for line in content.splitlines(True) if MARK not in line)
-
-
-def install(line: str, root: str = "/") -> None:
-    """Make `line` our only line in root's authorized_keys: the first, so that taking it away gives back the tenant's bytes."""
-    path = authorized_keys(root)
-    if not os.path.isdir(os.path.dirname(path)):
-        os.makedirs(os.path.dirname(path), 0o700)
-    wanted = line.encode() + b"\n" + without_our_line(content_of(path))
-    if content_of(path) != wanted:
-        write_over(path, wanted)
-
-
-def our_secrets(vendor_data: bytes) -> "list[bytes]":
-    """What must not stay: the lines of the host's private key that tell it from others, and our public key."""
-    secrets = []
-    for block in vendor_data.split(b"-----BEGIN OPENSSH PRIVATE KEY-----")[1:]:
-        lines = [line.strip() for line in block.split(b"-----END")[0].splitlines()]
-        secrets += [line for line in lines if len(line) >= 16][1:]
-    for line in vendor_data.splitlines():
-        if MARK in line:
-            secrets += [word for word in line.replace(b"'", b" ").split() if word.startswith(b"AAAA")]
-    return secrets
-
-
-def hand_over(root: str = "/") -> None:
-    """Take away our secrets, then our key, then this command. Repeating it after any interruption completes it.
-
-    cloud-init's copies of our vendor-data are removed, the one that names the secrets last. Where a file of cloud-init holds
-    more than ours, only our secrets are blanked, with as many bytes as they had, so that a pickled cache stays readable.
-    """
-    import glob
-
-    folder = os.path.join(root, "var/lib/cloud/instances/*/")
-    secrets = [secret for path in glob.glob(folder + "vendor-data.txt") for secret in our_secrets(content_of(path))]
-    shared = glob.glob(folder + "obj.pkl") + glob.glob(os.path.join(root, "run/cloud-init/*.json"))
-    for path in sorted(shared):
-        before = content_of(path)
-        after = before
-        for secret in secrets:
-            after = after.replace(secret, b"x" * len(secret))
-        if after != before:
-            write_over(path, after)
-    for name in OUR_FILES:
-        for path in glob.glob(folder + name):
-            os.unlink(path)
-    keys = authorized_keys(root)
-    before = content_of(keys)
-    if without_our_line(before) != before:
-        write_over(keys, without_our_line(before))
-    command = os.path.join(root, COMMAND.lstrip("/"))
-    if os.path.exists(command):
-        os.unlink(command)
-
-
 def main(arguments: "list[str]", asked: str, root: str = "/") -> int:
-    """Do what was asked; the exit status says whether it was done (0), refused (2) or failed (1, by an exception)."""
+    """Do what was asked; the exit status says whether it was done (0) or refused (2). Hand-over does not come back."""
     import signal
 
-    if arguments[:1] == ["install"] and len(arguments) == 2:
-        install(arguments[1], root)
-    elif not arguments and asked in ("", "report"):
+    if not arguments and asked in ("", "report"):
         signal.alarm(TOTAL_LIMIT_S)
         print(json.dumps(report(root)))
-    elif not arguments and asked == "hand-over":
-        hand_over(root)
-        print(json.dumps({"handedOver": True}))
-    else:
-        sys.stderr.write("hikube-report: this key may ask for report or hand-over only\n")
-        return 2
-    return 0
+        return 0
+    if not arguments and asked == "hand-over":
+        os.execv(HAND_OVER, [HAND_OVER])  # noqa: S606 no shell is what we want
+    sys.stderr.write("hikube-report: this key may ask for report or hand-over only\n")
+    return 2
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ import yaml
 
 from templates.environment import render
 from templates.guest.host_key import sets_host_key
-from templates.guest.report import COMMAND
+from templates.guest.report import COMMAND, HAND_OVER
 
 BOUNDARY = "===============hikube-vendor-data=="
-DELIMITER = "HIKUBE_REPORT_END"
+DELIMITER = "HIKUBE_END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +97,21 @@ def restricted_key_line(public_key: str) -> str:
 
 
 def boothook(controller_public_key: str) -> str:
-    """The script that installs the report command and its key at every boot."""
+    """The script that installs the report command, its removal, and its key at every boot."""
     return render(
         "guest/boothook.sh.j2",
-        command=COMMAND,
+        report_command=COMMAND,
+        report=_source("report.py"),
+        hand_over_command=HAND_OVER,
+        hand_over=_source("hand_over.py"),
         delimiter=DELIMITER,
-        report=report_source(),
         quoted_key_line=shlex.quote(restricted_key_line(controller_public_key)),
     )
 
 
 @cache
-def report_source() -> str:
-    """The report command's own text."""
-    return files("templates.guest").joinpath("report.py").read_text(encoding="ascii").rstrip("\n")
+def _source(name: str) -> str:
+    return files("templates.guest").joinpath(name).read_text(encoding="ascii").rstrip("\n")
 
 
 def _driver_script(driver: DriverInstall) -> str:

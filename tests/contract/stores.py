@@ -37,8 +37,8 @@ class StoreBench:
         return self.make(**{"clock": self.clock, "identifiers": SeededIdentifiers(1), **settings})
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreBench]:
+@pytest.fixture(name="bench", params=["memory", "sqlite"])
+def store_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreBench]:
     """One store of each kind."""
     if request.param == "memory":
         yield StoreBench(MemoryStore)
@@ -48,8 +48,8 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreBench
         yield StoreBench(lambda **settings: opened.enter_context(SqliteStore(tmp_path / f"{next(numbers)}.db", **settings)))
 
 
-@pytest.fixture
-def store(bench: StoreBench) -> Store:
+@pytest.fixture(name="store")
+def store_of_bench(bench: StoreBench) -> Store:
     """The bench's store."""
     return bench.store
 

@@ -1,4 +1,7 @@
-"""Every sentence of provisioner/store/protocol.py, as a test that each implementation passes."""
+"""The sentences of provisioner/store/protocol.py about reading and writing, as tests that each implementation passes.
+
+Deletion, watching and events have files of their own beside this one.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from provisioner.clocks import SystemClock
 from provisioner.model.clock import timestamp
 from provisioner.model.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.metadata import Condition
-from provisioner.model.secret import Secret
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
-from provisioner.store.protocol import ChangeType
-from tests.contract.stores import bench, changes, claim, current, history, names, resized, secret, store, vm  # noqa: F401
-
-LIMIT_S = 20.0
+from tests.contract.stores import changes, claim, current, history, names, resized, secret, store_bench, store_of_bench, vm  # noqa: F401
 
 
 class TestGet:
@@ -249,202 +247,3 @@ class TestUpdateStatus:
         store.delete(machine.key)
         with pytest.raises(NotFound):
             store.update_status(machine)
-
-
-class TestDelete:
-    def test_without_finalizers_it_is_gone_at_once(self, store):
-        machine = store.create(vm("trainer"))
-        store.delete(machine.key)
-        with pytest.raises(NotFound):
-            current(store, machine)
-
-    def test_a_finalizer_holds_it_back(self, bench, store):
-        machine = store.create(vm("trainer", finalizers=("teardown",)))
-        bench.clock.advance(5)
-        store.delete(machine.key)
-        marked = current(store, machine)
-        assert marked.metadata.deletion_timestamp == timestamp(bench.clock.now_s())
-        assert marked.metadata.generation == 1
-
-    def test_repeating_it_is_harmless(self, bench, store):
-        machine = store.create(vm("trainer", finalizers=("teardown",)))
-        store.delete(machine.key)
-        marked = current(store, machine)
-        bench.clock.advance(60)
-        store.delete(machine.key)
-        assert current(store, machine) == marked
-        assert changes(store) == [("ADDED", "trainer"), ("MODIFIED", "trainer")]
-
-    def test_the_last_finalizer_takes_it_along(self, store):
-        machine = store.create(vm("trainer", finalizers=("teardown", "backup")))
-        store.delete(machine.key)
-        machine = store.update(current(store, machine).with_metadata(finalizers=("backup",)))
-        assert current(store, machine).is_being_deleted
-        last = store.update(machine.with_metadata(finalizers=()))
-        assert (last.metadata.name, last.metadata.finalizers) == ("trainer", ())
-        with pytest.raises(NotFound):
-            current(store, machine)
-
-    def test_an_object_that_is_not_being_deleted_may_lose_its_finalizers(self, store):
-        machine = store.create(vm("trainer", finalizers=("teardown",)))
-        store.update(machine.with_metadata(finalizers=()))
-        assert names(store, VirtualMachine) == ["trainer"]
-
-    def test_the_status_of_what_is_being_deleted_can_be_written(self, store):
-        machine = store.create(vm("trainer", finalizers=("teardown",)))
-        store.delete(machine.key)
-        assert store.update_status(current(store, machine).with_status(phase="Deleting")).is_being_deleted
-
-    def test_what_does_not_exist_is_not_found(self, store):
-        machine = store.create(vm("trainer"))
-        with pytest.raises(NotFound):
-            store.delete(vm("other").key)
-        with pytest.raises(NotFound):
-            store.delete(machine.key, uid="another")
-        store.delete(machine.key, uid=machine.metadata.uid)
-        with pytest.raises(NotFound):
-            store.delete(machine.key)
-
-
-class TestOwners:
-    def test_what_it_owns_goes_with_it(self, store):
-        owner = store.create(vm("trainer"))
-        store.create(secret("trainer-access", owner=owner))
-        store.create(secret("unrelated"))
-        store.create(claim("a.gpu", owner=owner))
-        store.delete(owner.key)
-        assert (names(store, Secret), names(store, GPUClaim)) == (["unrelated"], [])
-
-    def test_while_the_owner_is_only_marked_nothing_else_goes(self, store):
-        owner = store.create(vm("trainer", finalizers=("teardown",)))
-        store.create(secret("trainer-access", owner=owner))
-        store.delete(owner.key)
-        assert names(store, Secret) == ["trainer-access"]
-        store.update(current(store, owner).with_metadata(finalizers=()))
-        assert names(store, Secret) == []
-
-    def test_a_finalizer_holds_back_what_is_owned(self, store):
-        owner = store.create(vm("trainer"))
-        held = store.create(claim("a.gpu", owner=owner, finalizers=("restore",)))
-        store.delete(owner.key)
-        held = current(store, held)
-        assert held.is_being_deleted
-        store.update(held.with_metadata(finalizers=()))
-        assert names(store, GPUClaim) == []
-
-    def test_grandchildren_go_too(self, store):
-        parent = store.create(vm("generation-0"))
-        top = parent
-        for number in range(1, 40):
-            child = vm(f"generation-{number}", owner_references=(parent.owner_reference(),))
-            parent = store.create(child)
-        store.delete(top.key)
-        assert names(store, VirtualMachine) == []
-
-    def test_a_circle_of_owners_goes_once(self, store):
-        first = store.create(vm("first"))
-        second = store.create(vm("second", owner_references=(first.owner_reference(),)))
-        both = (second.owner_reference(), first.owner_reference())
-        first = store.update(first.with_metadata(owner_references=both))
-        store.delete(first.key)
-        assert changes(store)[3:] == [("DELETED", "first"), ("DELETED", "second")]
-
-    def test_another_object_of_the_owners_name_owns_nothing(self, store):
-        old = store.create(vm("trainer"))
-        store.delete(old.key)
-        store.create(secret("left", owner=old))
-        new = store.create(vm("trainer"))
-        store.delete(new.key)
-        assert names(store, Secret) == ["left"]
-
-    def test_owners_follow_their_updates(self, store):
-        first, second = store.create(vm("first")), store.create(vm("second"))
-        owned = store.create(secret("access", owner=first))
-        store.update(owned.with_metadata(owner_references=(second.owner_reference(),)))
-        store.delete(first.key)
-        assert names(store, Secret) == ["access"]
-        store.delete(second.key)
-        assert names(store, Secret) == []
-
-
-class TestWatch:
-    def test_changes_come_in_order_with_the_object_after_each(self, store):
-        machine = store.create(vm("trainer", finalizers=("hold",)))
-        machine = store.update(resized(machine, "u1.large"))
-        machine = store.update_status(machine.with_status(host="a"))
-        store.delete(machine.key)
-        store.update(current(store, machine).with_metadata(finalizers=()))
-        seen = history(store)
-        assert [str(change.type) for change in seen] == ["ADDED", "MODIFIED", "MODIFIED", "MODIFIED", "DELETED"]
-        assert [change.resource.spec.instance_type for change in seen] == ["u1.medium", *["u1.large"] * 4]
-        assert [change.resource.status.host for change in seen] == ["", "", "a", "a", "a"]
-        assert [change.resource.is_being_deleted for change in seen] == [False, False, False, True, True]
-        assert [change.resource.metadata.resource_version for change in seen] == [change.version for change in seen]
-        assert seen[2].resource == machine
-
-    def test_a_removed_object_is_shown_in_its_last_state(self, store):
-        machine = store.create(vm("trainer").with_status(host="a"))
-        store.delete(machine.key)
-        last = history(store)[-1]
-        assert last.type is ChangeType.DELETED
-        assert last.resource.with_metadata(resource_version="") == machine.with_metadata(resource_version="")
-
-    def test_all_kinds_are_watched(self, store):
-        store.create(vm("trainer"))
-        store.create(claim("a.gpu"))
-        assert [change.resource.kind for change in history(store)] == ["VirtualMachine", "GPUClaim"]
-
-    def test_only_what_came_after(self, store):
-        store.create(vm("before"))
-        since = store.list(VirtualMachine).version
-        store.create(vm("after"))
-        assert changes(store, since) == [("ADDED", "after")]
-
-    def test_nothing_happens(self, bench, store):
-        since = store.list(VirtualMachine).version
-        assert store.watch(since, timeout_s=0) == ()
-        assert store.watch(since, timeout_s=0.05) == ()
-
-    def test_it_returns_as_soon_as_there_is_one(self, bench):
-        store = bench.fresh(clock=SystemClock())
-        clock = SystemClock()
-        with ThreadPoolExecutor(1) as threads:
-            began_s = clock.monotonic_s()
-            watching = threads.submit(store.watch, "0", timeout_s=10 * LIMIT_S)
-            store.create(vm("trainer"))
-            (change,) = watching.result(LIMIT_S)
-        assert change.resource.metadata.name == "trainer"
-        assert clock.monotonic_s() - began_s < LIMIT_S
-
-    def test_at_most_a_thousand_at_once(self, store):
-        machine = store.create(claim("a.gpu"))
-        for number in range(1_200):
-            machine = store.update(machine.with_metadata(labels={"number": str(number)}))
-        first = store.watch("0", timeout_s=0)
-        rest = store.watch(first[-1].version, timeout_s=0)
-        assert (len(first), len(rest)) == (1_000, 201)
-        assert rest[0].resource.metadata.labels == {"number": "999"}
-
-    def test_a_version_older_than_the_history_is_a_conflict(self, bench):
-        store = bench.fresh(history_kept=3)
-        for number in range(5):
-            store.create(vm(f"vm-{number}"))
-        with pytest.raises(Conflict, match="not kept"):
-            store.watch("1", timeout_s=0)
-        assert changes(store, "2") == [("ADDED", "vm-2"), ("ADDED", "vm-3"), ("ADDED", "vm-4")]
-
-    @pytest.mark.parametrize("since", ["2", "-1", "", "nonsense", "٣"])
-    def test_what_is_no_version_of_this_store_is_a_conflict(self, store, since):
-        store.create(vm("trainer"))
-        with pytest.raises(Conflict):
-            store.watch(since, timeout_s=0)
-
-    def test_secrets_are_told_without_their_values(self, store):
-        created = store.create(secret("access", hostKey="private"))
-        store.update(created.with_metadata(labels={"a": "b"}))
-        store.delete(created.key)
-        assert [change.resource.spec.data for change in history(store)] == [{"hostKey": ""}] * 3
-
-    def test_secrets_are_read_with_their_values(self, store):
-        created = store.create(secret("access", hostKey="private"))
-        assert current(store, created).spec.data == {"hostKey": "private"}

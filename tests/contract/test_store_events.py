@@ -6,7 +6,7 @@ from provisioner.model.clock import timestamp
 from provisioner.model.metadata import Key
 from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.store.protocol import Event
-from tests.contract.stores import bench, store, vm  # noqa: F401
+from tests.contract.stores import store_bench, store_of_bench, vm  # noqa: F401
 
 TRAINER = Key("VirtualMachine", "default", "trainer")
 

@@ -8,3 +8,9 @@ no special case. `LibvirtConnector` is the way in; the rest is split by subject:
     errors      libvirt's errors become ours      devices    drivers of functions     domains  virtual machines
     kvm_probe   whether KVM really runs a guest   domain_xml what a definition says   capabilities
 """
+
+from __future__ import annotations
+
+from provisioner.drivers.libvirt.connector import LibvirtConnector
+
+__all__ = ["LibvirtConnector"]

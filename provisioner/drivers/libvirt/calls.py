@@ -4,7 +4,7 @@ A call into libvirt blocks its thread for as long as the host pleases; a driver 
 therefore run in a few worker threads, and the caller waits for the answer no longer than it said. What was given up runs on in
 its thread until it returns; its answer is thrown away.
 
-Invariants: at most `limit` calls of one `Calls` run at a time; a call whose caller gave up before it began is never begun; these
+Invariants: at most `limit` calls of one `Calls` run at a time; a call whose caller gave up before it began is never begun; the
 threads never keep the process alive.
 """
 
@@ -69,7 +69,7 @@ class _Call(Generic[T]):
                 self.finished.set()
                 return
         if self.error is None and self._discard is not None:
-            self._discard(self.result)  # type: ignore[arg-type]  # no error, so it is a T
+            self._discard(self.result)
 
 
 class Calls:
@@ -109,7 +109,7 @@ class Calls:
             TimeLimitError: it did not return in time; it may still take effect.
         """
         call: _Call[T] = _Call(function, discard)
-        self._submit(call)  # type: ignore[arg-type]  # the queue does not care what a call returns
+        self._submit(call)
         if not _wait(call, timeout_s, progressing or Progressing()) and call.give_up():
             with self._lock:
                 self._hanging += 1

@@ -26,7 +26,7 @@
         .set    PRESENT_WRITABLE_USER, 7
         .set    BIG_PAGE, 0x80
         .set    UNCACHED, 0x10
-        .set    LOOPS, 20000000
+        .set    LOOPS, 4000000
 
         .text
         .code16

@@ -1,7 +1,7 @@
 """Content of volumes through libvirt streams: bytes up, bytes down, in pieces.
 
-One piece is one message of libvirt's protocol; larger ones are cut by it. Whoever waits is told of each piece that moved, so that
-a large file needs no large time limit. A stream that is not finished is aborted: the host then closes the file as it is.
+One piece is one message of libvirt's protocol; larger ones are cut by it. Whoever waits is told of each piece that moved, so
+that a large file needs no large time limit. A stream that is not finished is aborted: the host then closes the file as it is.
 """
 
 from __future__ import annotations

@@ -10,8 +10,6 @@ controller's key is put in place at every boot from the seed that is in the driv
 
 from __future__ import annotations
 
-import zlib
-
 from provisioner.drivers.simulated.seed import SeedFacts, read_seed
 from provisioner.drivers.simulated.state import (
     Boot,
@@ -99,7 +97,7 @@ def _take_seed(state: HostState, live: DomainConfig, *, disk: VolumeState) -> No
 def _seed(state: HostState, live: DomainConfig) -> SeedFacts | None:
     for disk in live.disks:
         found = find_volume(state, disk) if disk.is_cdrom and not disk.is_empty else None
-        facts = read_seed(zlib.decompress(found[1].content_zlib)) if found and found[1].content_zlib else None
+        facts = read_seed(found[1].content()) if found else None
         if facts is not None:
             return facts
     return None

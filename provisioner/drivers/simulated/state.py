@@ -6,6 +6,8 @@ file means the same to every process. Nothing here decides anything; the rules a
 
 from __future__ import annotations
 
+import base64
+import zlib
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -76,9 +78,17 @@ class VolumeState:
     base: str = ""
     """Name of the volume of the same pool that it is an overlay of."""
     is_uploaded: bool = False
-    content_zlib: bytes = b""
-    """The content, compressed; empty for volumes above `volumes.KEPT_BYTES`, and for those that were created."""
+    packed: str = ""
+    """The content, compressed, as text; empty for one that is too big to be kept, and for volumes that were created."""
     guest: GuestDisk | None = None
+
+    def keep(self, content: bytes) -> None:
+        """Remember the content."""
+        self.packed = base64.b64encode(zlib.compress(content)).decode()
+
+    def content(self) -> bytes:
+        """The content that was kept; empty if none was."""
+        return zlib.decompress(base64.b64decode(self.packed)) if self.packed else b""
 
 
 @dataclass(slots=True)

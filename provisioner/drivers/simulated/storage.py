@@ -12,10 +12,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from provisioner.drivers.simulated.state import HostState
 from provisioner.model.errors import HostUnreachable, HypervisorError
@@ -102,13 +103,10 @@ class FileStorage:
         return HostUnreachable(f"The state of the simulated host in {self._path} is not to be had", why=str(error))
 
 
-_ADAPTER: list[TypeAdapter[HostState]] = []
-
-
+@cache
 def _adapter() -> TypeAdapter[HostState]:
-    if not _ADAPTER:
-        _ADAPTER.append(TypeAdapter(HostState, config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")))
-    return _ADAPTER[0]
+    """Made when first needed: it takes a moment, and hosts in memory never need it."""
+    return TypeAdapter(HostState)
 
 
 def _decode(data: bytes, *, path: Path) -> HostState:

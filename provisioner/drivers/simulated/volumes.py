@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import BinaryIO
 
 from provisioner.drivers.hypervisor import Progress, Volume
@@ -49,7 +48,7 @@ class SimulatedVolumes:
             found.volumes.pop(name, None)
             kept = _receive(content, size_bytes=size_bytes, progress=progress or _ignore)
             volume = VolumeState(name, f"{found.path}/{name}", size_bytes, size_bytes, is_uploaded=True)
-            volume.content_zlib = zlib.compress(kept) if kept else b""
+            volume.keep(kept)
             return _add(found, volume)
 
     def resize(self, pool: str, name: str, *, size_bytes: int) -> Volume:

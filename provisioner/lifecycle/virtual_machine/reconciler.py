@@ -1,51 +1,19 @@
-"""Drives VMs: reads what is wanted and what is there, and runs the table one way or the other.
-
-                 ┌────────────── advance ──────────────┐
-    Pending ──> Provisioning ──> Booting ──> Ready ──> (domain stopped) ──> unwind, again
-       ^             │ Abort / deadline                     │ stop, restart
-       └── back-off ─┴──> unwind ──(too often)──> Failed    └──> Stopping ──> Stopped
-    deletion, from anywhere ──> Deleting ──> unwind everything ──> finalizer removed, gone
-
-An attempt that fails is undone as a whole and tried again with growing pauses, at most FAILURES_MAX times; a new generation of
-the spec or a request of the user starts the count anew. What the process saw hold is remembered only to save calls.
-"""
+"""Drives VMs: which changes are worth a pass over which VM, and what is remembered in between. The pass itself: passes.py."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioner.drivers.hypervisor import Domain, DomainState
 from provisioner.lifecycle.ports import Ports
-from provisioner.lifecycle.queue import backoff_s
-from provisioner.lifecycle.verdicts import Abort, Done, Retry, Stuck, Verdict
-from provisioner.lifecycle.virtual_machine import access
-from provisioner.lifecycle.virtual_machine.goal import Goal, ended_by_itself, goal
-from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
+from provisioner.lifecycle.virtual_machine.passes import Passes
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
-from provisioner.model.clock import seconds, timestamp
-from provisioner.model.errors import HostUnreachable, NotFound
+from provisioner.model.errors import NotFound
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.metadata import Key, Resource, find_condition
-from provisioner.model.virtual_machine import (
-    FINALIZER,
-    REQUEST_ANNOTATION,
-    Phase,
-    VirtualMachine,
-    VMInstance,
-)
+from provisioner.model.virtual_machine import REQUEST_ANNOTATION, VirtualMachine, VMInstance
 from provisioner.model.vm_disk import VMDisk
-from provisioner.planning.restart import restart_required
 from provisioner.store.protocol import Change, ChangeType
-
-CHECK_S = 15.0
-"""How often a Ready VM's domain is looked at; events can be lost, looking cannot."""
-STUCK_RETRY_S = 30.0
-FAILURES_MAX = 3
-FAILURE_BACKOFF_FIRST_S = 5.0
-BOOTING = frozenset({"address", "reach", "verify", "ready"})
-KEEP_ON_RESTART = frozenset({"reserve", "disk"})
-NOTHING_KEPT: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +32,20 @@ class VirtualMachineReconciler:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._settled: dict[Key, set[str]] = {}
+        self._passes = Passes(ports)
         self._hosts: dict[Key, str] = {}
         self._waiting: set[Key] = set()
         self._seen: dict[Key, _Seen] = {}
 
     def reconcile(self, key: Key) -> float | None:
-        """One pass; see the module."""
+        """One pass over the VM of that name."""
         kind = VMInstance if key.kind == "VMInstance" else VirtualMachine
         try:
             view = VirtualMachineView(self._ports.store.get(kind, key.name, namespace=key.namespace), self._ports)
         except NotFound:
             self._forget(key)
             return None
-        again_s = self._pass(view)
+        again_s = self._passes.run(view)
         self._hosts[key] = view.resource.status.host
         if _waits_for_capacity(view):
             self._waiting.add(key)
@@ -110,201 +78,12 @@ class VirtualMachineReconciler:
         return self._hosts.get(key, "")
 
     def _forget(self, key: Key) -> None:
-        for memory in (self._settled, self._hosts, self._seen):
-            memory.pop(key, None)
+        self._passes.forget(key)
+        self._hosts.pop(key, None)
+        self._seen.pop(key, None)
         self._waiting.discard(key)
-
-    def _pass(self, view: VirtualMachineView) -> float | None:
-        wanted = goal(view.resource)
-        if wanted is not Goal.GONE:
-            view.ensure_finalizer(FINALIZER)
-            _start_count_anew(view)
-        if wanted is Goal.GONE:
-            return self._tear_down(view)
-        if view.resource.status.unwinding:
-            return self._unwind_failure(view)
-        if wanted is Goal.DOWN:
-            return self._stop(view)
-        if wanted is Goal.RESTART:
-            return self._restart(view, request=view.resource.metadata.annotations.get(REQUEST_ANNOTATION, ""))
-        return self._bring_up(view)
-
-    # up
-
-    def _bring_up(self, view: VirtualMachineView) -> float | None:
-        status = view.resource.status
-        if status.phase is Phase.FAILED:
-            return None
-        if status.retry_after and (left_s := seconds(status.retry_after) - self._ports.clock.now_s()) > 0:
-            return left_s
-        if view.holds("Ready"):
-            return self._watch_over(view)
-        verdict = VIRTUAL_MACHINE.advance(view, settled=self._settled.setdefault(view.key, set()))
-        if isinstance(verdict, Done):
-            _note_request(view, phase=Phase.READY, completed=False)
-            view.tell("Ready", f"on host {view.resource.status.host} at {view.resource.status.address}")
-            return CHECK_S
-        if isinstance(verdict, Retry):
-            view.write(view.condition("Ready", "False", verdict.reason, verdict.message), phase=_phase(view))
-            return verdict.after_s
-        assert isinstance(verdict, Abort)
-        return self._fail(view, verdict)
-
-    def _watch_over(self, view: VirtualMachineView) -> float | None:
-        """A Ready VM: does its domain still run, and does the spec still say what it was started with?"""
-        domain = view.look()
-        if domain is None or domain.state is not DomainState.RUNNING:
-            return self._ended(view, domain)
-        status = view.resource.status
-        reasons = _differs(view)
-        if reasons:
-            view.write(view.condition("RestartRequired", "True", "SpecChanged", "; ".join(reasons)))
-        elif find_condition(status.conditions, "RestartRequired"):
-            view.write(view.condition("RestartRequired", "False", "UpToDate"))
-        _note_request(view, phase=Phase.READY)
-        return CHECK_S
-
-    def _ended(self, view: VirtualMachineView, domain: Domain | None) -> float | None:
-        state = domain.state if domain is not None else DomainState.ABSENT
-        view.tell("GuestEnded", f"the domain is {state.value}", warning=state is not DomainState.OFF)
-        if ended_by_itself(view.resource, state) is Goal.RESTART:
-            return self._restart(view, request=view.resource.status.handled_request)
-        view.write(view.condition("Ready", "False", "GuestEnded", "the guest ended by itself"), completed=True)
-        return 0.0
-
-    def _fail(self, view: VirtualMachineView, verdict: Abort) -> float:
-        failures = view.resource.status.consecutive_failures + 1
-        view.tell(verdict.reason, verdict.message, warning=True)
-        view.write(
-            view.condition("Ready", "False", verdict.reason, verdict.message),
-            unwinding="final" if verdict.is_final or failures >= FAILURES_MAX else "retry",
-            consecutive_failures=failures,
-            last_failure=verdict.message[:4000],
-            stopping_since=view.ports.now(),
-        )
-        self._settled.pop(view.key, None)
-        return 0.0
-
-    # down
-
-    def _unwind_failure(self, view: VirtualMachineView) -> float | None:
-        """Undo a failed attempt; the disk of a VM that was never Ready holds nobody's data and goes too."""
-        is_final = view.resource.status.unwinding == "final"
-        if again_s := self._unwind(view, keep_data=bool(view.resource.status.first_ready)):
-            return again_s
-        pause_s = backoff_s(view.resource.status.consecutive_failures, first_s=FAILURE_BACKOFF_FIRST_S, ceiling_s=300.0)
-        view.write(
-            unwinding="",
-            stopping_since="",
-            steps=(),
-            boot_id="",
-            phase=Phase.FAILED if is_final else Phase.PENDING,
-            retry_after="" if is_final else timestamp(self._ports.clock.now_s() + pause_s),
-        )
-        return None if is_final else pause_s
-
-    def _stop(self, view: VirtualMachineView) -> float | None:
-        if view.resource.status.phase is Phase.STOPPED and not view.resource.status.steps:
-            _note_request(view, phase=Phase.STOPPED)
-            return None
-        self._begin_stopping(view, Phase.STOPPING, "Stopped", "stopping")
-        if again_s := self._unwind(view, keep_data=True):
-            return again_s
-        self._stopped(view, Phase.STOPPED)
-        return None
-
-    def _restart(self, view: VirtualMachineView, *, request: str) -> float | None:
-        """Down, keeping claims that still fit the spec, and up again in the next pass."""
-        self._begin_stopping(view, Phase.STOPPING, "Restarting", "restarting")
-        keep = NOTHING_KEPT if _must_reserve_anew(view) else KEEP_ON_RESTART
-        if again_s := self._unwind(view, keep_data=True, keep=keep):
-            return again_s
-        self._stopped(view, Phase.PENDING, handled_request=request)
-        return 0.0
-
-    def _tear_down(self, view: VirtualMachineView) -> float | None:
-        if FINALIZER not in view.resource.metadata.finalizers:
-            return None
-        self._begin_stopping(view, Phase.DELETING, "Deleting", "being deleted")
-        if again_s := self._unwind(view, keep_data=False):
-            return again_s
-        view.remove_finalizer(FINALIZER)
-        self._forget(view.key)
-        return None
-
-    def _begin_stopping(self, view: VirtualMachineView, phase: Phase, reason: str, message: str) -> None:
-        self._settled.pop(view.key, None)
-        if not view.resource.status.stopping_since or view.resource.status.phase is not phase:
-            since = view.resource.status.stopping_since or view.ports.now()
-            view.write(view.condition("Ready", "False", reason, message), phase=phase, stopping_since=since)
-
-    def _stopped(self, view: VirtualMachineView, phase: Phase, *, handled_request: str | None = None) -> None:
-        request = view.resource.metadata.annotations.get(REQUEST_ANNOTATION, "")
-        view.write(
-            phase=phase,
-            stopping_since="",
-            steps=(),
-            boot_id="",
-            address="",
-            unwinding="",
-            handled_request=request if handled_request is None else handled_request,
-        )
-
-    def _unwind(self, view: VirtualMachineView, *, keep_data: bool, keep: frozenset[str] = NOTHING_KEPT) -> float | None:
-        """Run backwards; None when all is undone, else when to go on. What is left behind is written down."""
-        if not view.resource.status.host and not view.claims():
-            access.delete(view)
-            return None
-        verdict: Verdict
-        try:
-            verdict = VIRTUAL_MACHINE.unwind(view, keep_data=keep_data, keep=keep)
-        except NotFound as error:
-            verdict = Stuck((view.resource.status.host,), f"its host is not known any more: {error}")
-        if isinstance(verdict, Retry):
-            unreachable = verdict.reason == HostUnreachable.__name__
-            view.write(view.condition("CleanedUp", "False", verdict.reason, verdict.message))
-            return verdict.after_s * (5 if unreachable else 1)
-        if isinstance(verdict, Stuck):
-            view.write(view.condition("CleanedUp", "False", "Stuck", f"{', '.join(verdict.left)}: {verdict.message}"))
-            return STUCK_RETRY_S
-        if find_condition(view.resource.status.conditions, "CleanedUp"):
-            view.write(view.condition("CleanedUp", "True", "Done"))
-        return None
-
-
-def _start_count_anew(view: VirtualMachineView) -> None:
-    """A new generation or a new request of the user ends a failure's hold."""
-    status = view.resource.status
-    request = view.resource.metadata.annotations.get(REQUEST_ANNOTATION, "")
-    is_new = status.observed_generation not in (0, view.resource.metadata.generation) or request != status.handled_request
-    if is_new and (status.consecutive_failures or status.phase is Phase.FAILED) and not status.unwinding:
-        view.write(consecutive_failures=0, retry_after="", phase=Phase.PENDING, steps=(), completed=False)
-
-
-def _note_request(view: VirtualMachineView, *, phase: Phase, **changes: object) -> None:
-    request = view.resource.metadata.annotations.get(REQUEST_ANNOTATION, "")
-    view.write(phase=phase, handled_request=request, **changes)
-
-
-def _phase(view: VirtualMachineView) -> Phase:
-    begun = {record.name for record in view.resource.status.steps}
-    if begun & BOOTING:
-        return Phase.BOOTING
-    return Phase.PROVISIONING if view.holds("Scheduled") else Phase.PENDING
 
 
 def _waits_for_capacity(view: VirtualMachineView) -> bool:
     found = find_condition(view.resource.status.conditions, "Scheduled")
     return found is not None and found.status == "False"
-
-
-def _must_reserve_anew(view: VirtualMachineView) -> bool:
-    return view.resource.status.running_spec is None or bool(_differs(view))
-
-
-def _differs(view: VirtualMachineView) -> tuple[str, ...]:
-    """What of the spec the running domain does not follow."""
-    running = view.resource.status.running_spec
-    if running is None:
-        return ()
-    return restart_required(running, view.resource, size=view.size, vm_disks=view.disks)

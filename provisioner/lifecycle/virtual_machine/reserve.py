@@ -1,7 +1,8 @@
 """Step `reserve`: a host for the VM, and a GPUClaim for every GPU. Creating the claim is the lock.
 
 Plans on a snapshot, then creates the claims one by one. If one exists already, somebody was faster: what was taken is given
-back and the plan is made anew, a bounded number of times. Claims made before a crash are found by their owner label and used again.
+back and the plan is made anew, a bounded number of times. Claims made before a crash are found by their owner label and given
+back before planning, so that they count as free.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from provisioner.model.door.mistakes import Findings, Mistake
 from provisioner.model.door.nodes import MapNode, Position, ScalarNode, shown
 from provisioner.model.door.placeholders import placeholder_within
 from provisioner.model.door.places import Place
-from provisioner.model.door.yaml_text import Limits, read_documents
+from provisioner.model.door.yaml_text import SAFE_LOADER, Limits, read_documents
 
 LONGEST = 512 * 1024
 FORMATS = (
@@ -51,20 +51,22 @@ def read_cloud_init(place: Place | None) -> str:
 def _check_cloud_config(place: Place, content: str) -> None:
     """Parse it as cloud-init will, with positions of the file where the style of the block keeps them."""
     inner = Findings(place.findings.file, tuple(content.split("\n")), shift=_shift(place))
-    documents = read_documents(content, inner, limits=Limits(document=LONGEST, documents=1))
+    documents = read_documents(content, inner, limits=Limits(document=LONGEST, documents=1), dialect=SAFE_LOADER)
     for found in inner.mistakes:
-        _report(place, found)
+        there, message = _in_the_file(place, found)
+        there.mistake(message)
+    for found in inner.warnings:
+        there, message = _in_the_file(place, found)
+        there.warn(f"{message}; cloud-init keeps the last one")
     if not inner.mistakes and documents and not isinstance(documents[0].root, MapNode):
         place.mistake("a #cloud-config must be a mapping (key: value)")
 
 
-def _report(place: Place, found: Mistake) -> None:
-    there = place.on_line(found.position) if _keeps_lines(place) else place
-    where = "in cloudInit" if _keeps_lines(place) else f"on line {found.position.line} of cloudInit"
-    if "given twice" in found.message or found.message.startswith("the tag"):
-        there.warn(f"{where}: {found.message}; cloud-init reads this in its own way")
-    else:
-        there.mistake(f"{where}: {found.message}")
+def _in_the_file(place: Place, found: Mistake) -> tuple[Place, str]:
+    """Where a finding of the block is in the file, and how to say it."""
+    if _keeps_lines(place):
+        return place.on_line(found.position), f"in cloudInit: {found.message}"
+    return place, f"on line {found.position.line} of cloudInit: {found.message}"
 
 
 def _keeps_lines(place: Place) -> bool:

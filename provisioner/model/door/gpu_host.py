@@ -8,7 +8,7 @@ from provisioner.model.door import names as read
 from provisioner.model.door import scalars
 from provisioner.model.door.header import Header
 from provisioner.model.door.nodes import shown
-from provisioner.model.door.places import Place, fields_of, items_of
+from provisioner.model.door.places import Place, fields_of, is_missing, items_of
 from provisioner.model.gpu_host import DEFAULT_GPU_RULE, GPUHost, GPUHostSpec, GpuRule
 from provisioner.model.tables import Tables
 
@@ -24,7 +24,7 @@ def read_gpu_host(header: Header, tables: Tables) -> GPUHost:
     """The host that a document describes."""
     del tables
     fields = fields_of(header.spec, FIELDS, hints={"address": "write uri, a libvirt URI such as qemu+ssh://root@HOST/system"})
-    if "uri" not in fields:
+    if is_missing(header.spec, fields, "uri"):
         header.spec.mistake("uri is missing: how is the host reached?", allowed=read.HOST_URI_FORMS)
     spec = GPUHostSpec(
         uri=read.host_uri(fields.get("uri")),

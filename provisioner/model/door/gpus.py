@@ -5,7 +5,7 @@ from __future__ import annotations
 from provisioner.model.catalogue import GpuCatalogue
 from provisioner.model.door import scalars
 from provisioner.model.door.nodes import ScalarNode, shown
-from provisioner.model.door.places import Place, fields_of, items_of
+from provisioner.model.door.places import Place, fields_of, is_missing, items_of
 from provisioner.model.errors import InvalidInput
 from provisioner.model.sizing import guest_size
 from provisioner.model.tables import Tables
@@ -29,10 +29,9 @@ def read_gpus(place: Place | None, catalogue: GpuCatalogue) -> tuple[GpuRequest,
             item.mistake(f"a GPU is written as {{name: MODEL}}; write - name: {item.node.text[:60]}")
             continue
         fields = fields_of(item, ("name",), hints=_HINTS)
-        if "name" not in fields:
+        if is_missing(item, fields, "name"):
             item.mistake("a GPU has no name; give its model", allowed=_short_names(catalogue))
-            continue
-        if name := _canonical(fields["name"], catalogue):
+        elif "name" in fields and (name := _canonical(fields["name"], catalogue)):
             requests.append(GpuRequest(name=name))
     return tuple(requests)
 

@@ -12,7 +12,7 @@ from provisioner.model import names
 from provisioner.model.door import names as read
 from provisioner.model.door import scalars
 from provisioner.model.door.nodes import MapNode, describe, shown
-from provisioner.model.door.places import Place, fields_of
+from provisioner.model.door.places import Place, fields_of, is_missing
 from provisioner.model.kinds import WORDS, KindWords
 from provisioner.model.metadata import Metadata
 from provisioner.model.suggestions import nearest
@@ -97,7 +97,7 @@ def _note_unknown_kind(place: Place, fields: dict[str, Place], kind: str, versio
 def _metadata(place: Place, metadata: Place | None, words: KindWords, namespace: str) -> Metadata:
     hints = {"generateName": "give the object a name; names are not made up here"}
     fields = fields_of(metadata, ("name", "namespace", "labels", "annotations"), ignored=_STORE_FIELDS, hints=hints)
-    if "name" not in fields and (metadata is None or isinstance(metadata.node, MapNode)):
+    if metadata is None or is_missing(metadata, fields, "name"):
         (metadata or place).mistake("metadata.name is missing")
     longest = names.LONGEST_VM_NAME if words.kind in {"VirtualMachine", "VMInstance", "VMDisk"} else names.LONGEST_LABEL
     if not words.is_namespaced and "namespace" in fields and scalars.verbatim(fields["namespace"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from provisioner.model.door import names as read
 from provisioner.model.door import scalars
 from provisioner.model.door.header import Header
-from provisioner.model.door.places import Place, fields_of
+from provisioner.model.door.places import Place, fields_of, is_missing
 from provisioner.model.image import Image, ImageSpec
 from provisioner.model.tables import Tables
 
@@ -20,7 +20,7 @@ def read_image(header: Header, tables: Tables) -> Image:
 
 def image_spec(place: Place, fields: dict[str, Place]) -> ImageSpec:
     """The spec from its fields; `place` is where a missing URL is reported."""
-    if "url" not in fields:
+    if is_missing(place, fields, "url"):
         place.mistake("url is missing: where does the image come from?")
     return ImageSpec.model_validate(
         {

@@ -11,7 +11,7 @@ from provisioner.model.door.node_groups import (
     read_images,
     read_talos,
 )
-from provisioner.model.door.places import fields_of
+from provisioner.model.door.places import fields_of, is_missing
 from provisioner.model.door.versions import kubernetes_version
 from provisioner.model.kubernetes import KubernetesNodes, KubernetesNodesSpec
 from provisioner.model.tables import Tables
@@ -28,9 +28,9 @@ def read_kubernetes_nodes(header: Header, tables: Tables) -> KubernetesNodes:
     """The worker group that a document describes."""
     fields = fields_of(header.spec, FIELDS)
     cluster = read.name(fields.get("cluster"))
-    if "cluster" not in fields:
+    if is_missing(header.spec, fields, "cluster"):
         header.spec.mistake("cluster is missing: which Kubernetes do these workers join?")
-    elif cluster and not _pool(header.metadata.name, cluster):
+    elif cluster and "cluster" in fields and not _pool(header.metadata.name, cluster):
         example = f"{cluster}-{header.metadata.name or 'gpu'}"
         fields["cluster"].mistake(f"metadata.name must be <cluster>-<pool>, so begin with {cluster}-", did_you_mean=example)
     values = group_values(header.spec, fields, tables)

@@ -88,9 +88,13 @@ class Findings:
         if self.mistakes:
             raise self.as_error()
 
+    def ordered_warnings(self) -> tuple[Mistake, ...]:
+        """The warnings, in the order of the file."""
+        return tuple(_ordered(self.warnings))
+
     def as_error(self) -> InvalidDocuments:
         """Every mistake in one error, in the order of the file."""
-        ordered = sorted(self.mistakes, key=lambda mistake: (mistake.position.line, mistake.position.column))
+        ordered = _ordered(self.mistakes)
         count = len(ordered) + self.left_out
         return InvalidDocuments(
             f"{count} mistake{'s' if count != 1 else ''} in {self.file}",
@@ -98,6 +102,10 @@ class Findings:
             hint=f"the first {MOST_MISTAKES} are shown" if self.left_out else "",
             context={"mistakes": [mistake.as_dict() for mistake in ordered]},
         )
+
+
+def _ordered(mistakes: list[Mistake]) -> list[Mistake]:
+    return sorted(mistakes, key=lambda mistake: (mistake.position.line, mistake.position.column))
 
 
 def invalid(file: str, message: str, *, position: Position = Position(1, 1)) -> InvalidDocuments:

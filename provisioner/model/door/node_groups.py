@@ -91,7 +91,7 @@ def read_talos(place: Place | None) -> Talos:
     fields = fields_of(place, ("version", "schematicID", "imageFactoryURL", "installerRepository", "registryMirrors"))
     return Talos(
         version=read.word(fields.get("version")),
-        schematic_id=read.word(fields.get("schematicID")) if "schematicID" in fields else "",
+        schematic_id=scalars.text(fields.get("schematicID"), longest=128),
         image_factory_url=read.url(fields.get("imageFactoryURL")),
         installer_repository=scalars.text(fields.get("installerRepository"), longest=512),
         registry_mirrors=free_mapping(fields.get("registryMirrors")),

@@ -14,7 +14,7 @@ _WHOLE = re.compile(
     re.IGNORECASE,
 )
 _ANYWHERE = re.compile(
-    r"\bAAAA[A-Za-z0-9+/]*\.\.\.|\byour[-_](?:public|ssh|private)[-_]?[a-z-]*key"
+    r"\bAAAA[A-Za-z0-9+/]{0,100}\.\.\.|\byour[-_](?:public|ssh|private)[-_]?[a-z-]{0,40}key"
     r"|\bREPLACE_ME\b|\bCHANGE_ME\b|<your[-_ ][^<>\n]{1,60}>"
 )
 

@@ -73,6 +73,16 @@ def fields_of(
     return found
 
 
+def is_missing(place: Place, fields: Mapping[str, Place], name: str) -> bool:
+    """Whether a required field is absent, and not just misspelt or below something that is no mapping, both noted already."""
+    if name in fields:
+        return False
+    if isinstance(place.node, MapNode):
+        others = [entry.key for entry in place.node.entries if entry.key not in fields]
+        return name in others or nearest(name, others) is None
+    return isinstance(place.node, ScalarNode) and place.node.is_null
+
+
 def members_of(place: Place | None) -> Iterator[tuple[str, Place]]:
     """Every key of a free mapping with its value's place, empty values included."""
     for entry in _entries(place):

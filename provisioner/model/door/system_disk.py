@@ -37,7 +37,7 @@ def legacy_system_disk(item: Place, fields: dict[str, Place], *, is_taken: bool)
         return None
     item.warn("a disk with a size among the disks is the older way to write systemDisk: {storage}")
     return SystemDisk(
-        storage=storage_for(fields, image="", tables=None),
+        storage=scalars.size(fields.get("storage") or fields.get("size"), DEFAULT_STORAGE, most=MOST_STORAGE),
         storage_class=read.name(fields.get("storageClass"), "replicated"),
     )
 
@@ -52,10 +52,10 @@ def image_name(place: Place | None, tables: Tables) -> str:
     return name
 
 
-def storage_for(fields: dict[str, Place], *, image: str, tables: Tables | None) -> str:
+def storage_for(fields: dict[str, Place], *, image: str, tables: Tables) -> str:
     """The size under either name, and not less than the image needs."""
     place = fields.get("storage") or fields.get("size")
-    known = tables.images.get(image) if tables else None
+    known = tables.images.get(image)
     least = known.spec.min_storage if known else "1Mi"
     if old := fields.get("size"):
         old.warn("size is accepted here; the field of the API is storage")

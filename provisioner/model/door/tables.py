@@ -15,7 +15,7 @@ from provisioner.model.door import scalars
 from provisioner.model.door.image import IMAGE_FIELDS, image_spec
 from provisioner.model.door.mistakes import Findings
 from provisioner.model.door.nodes import shown
-from provisioner.model.door.places import Place, fields_of, items_of
+from provisioner.model.door.places import Place, fields_of, is_missing, items_of
 from provisioner.model.door.yaml_text import read_documents
 from provisioner.model.image import Image
 from provisioner.model.instance_types import InstanceProfile, InstanceType
@@ -158,5 +158,5 @@ def _texts(place: Place | None) -> tuple[str, ...]:
 
 def _require(item: Place, fields: dict[str, Place], names: Iterable[str]) -> None:
     for name in names:
-        if name not in fields:
+        if is_missing(item, fields, name):
             item.mistake(f"{name} is missing")

@@ -11,8 +11,8 @@ from provisioner.model.door import scalars
 from provisioner.model.door.cloud_init import read_cloud_init
 from provisioner.model.door.gpus import check_gpu_memory, read_gpus
 from provisioner.model.door.header import Header
-from provisioner.model.door.nodes import ScalarNode, shown
-from provisioner.model.door.places import Place, fields_of, items_of
+from provisioner.model.door.nodes import ListNode, ScalarNode, shown
+from provisioner.model.door.places import Place, fields_of, is_missing, items_of
 from provisioner.model.door.sizes import read_resources
 from provisioner.model.door.ssh_keys import problem_with_key
 from provisioner.model.door.system_disk import legacy_system_disk, read_system_disk
@@ -53,7 +53,7 @@ def read_virtual_machine(header: Header, tables: Tables) -> VirtualMachine:
     profile = _profile(fields, tables)
     disks, legacy = _disks(fields.get("disks"), fields.get("systemDisk"))
     system_disk = legacy or _system_disk(header, fields, profile=profile, tables=tables)
-    if is_instance and system_disk is None and not disks and "disks" not in fields:
+    if is_instance and system_disk is None and not disks and _is_empty(fields.get("disks")):
         header.spec.mistake("there is nothing to boot from: give disks (VMDisks by name), or systemDisk")
     spec = VirtualMachineSpec(
         run_strategy=_run_strategy(fields.get("runStrategy"), fields.get("running")),
@@ -131,7 +131,7 @@ def _disks(place: Place | None, system_disk: Place | None) -> tuple[tuple[DiskRe
         if "size" in fields or "storage" in fields or "storageClass" in fields:
             legacy = legacy_system_disk(item, fields, is_taken=legacy is not None or system_disk is not None) or legacy
             continue
-        if "name" not in fields:
+        if is_missing(item, fields, "name"):
             item.mistake("a disk has no name; give the name of a VMDisk")
         bus = scalars.one_of(fields.get("bus"), ("", *_BUSES), default="")
         references.append(DiskReference.model_validate({"name": read.name(fields.get("name")), "bus": bus}))
@@ -149,11 +149,15 @@ def _networks(fields: dict[str, Place]) -> tuple[NetworkReference, ...]:
     found: list[NetworkReference] = []
     for item in items_of(place, of_what="networks ({name: NETWORK})", most=16):
         inner = fields_of(item, ("name",)) if not isinstance(item.node, ScalarNode) else {"name": item}
-        if "name" not in inner:
+        if is_missing(item, inner, "name"):
             item.mistake("a network has no name")
         found.append(NetworkReference(name=read.word(inner.get("name"))))
     _refuse_repeated(place, [network.name for network in found], what="network")
     return tuple(found)
+
+
+def _is_empty(place: Place | None) -> bool:
+    return place is None or (isinstance(place.node, ListNode) and not place.node.items)
 
 
 def _external_method(place: Place | None) -> str:

@@ -6,7 +6,7 @@ from provisioner.model.door import names as read
 from provisioner.model.door import scalars
 from provisioner.model.door.header import Header
 from provisioner.model.door.nodes import MapNode, ScalarNode
-from provisioner.model.door.places import Place, fields_of
+from provisioner.model.door.places import Place, fields_of, is_missing
 from provisioner.model.door.system_disk import image_name, storage_for
 from provisioner.model.names import LONGEST_VM_NAME
 from provisioner.model.tables import Tables
@@ -53,7 +53,7 @@ def _source(place: Place | None, tables: Tables) -> VMDiskSource:
 def _only(place: Place, name: str) -> Place | None:
     """The one field of a source, which must be there."""
     fields = fields_of(place, (name,))
-    if name not in fields and isinstance(place.node, MapNode):
+    if is_missing(place, fields, name):
         place.mistake(f"{name} is missing")
     return fields.get(name)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from provisioner.model.door.mistakes import Findings
+from provisioner.model.door.mistakes import Findings, Mistake
 from provisioner.model.door.nodes import Entry, ListNode, MapNode, Node, Position, ScalarNode, Style, shown
 
 _CORE = "tag:yaml.org,2002:"
@@ -42,6 +42,21 @@ DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a text may do beyond plain values."""
+
+    more_tags: frozenset[str] = frozenset()
+    """Core tags that are let through unread, such as `binary`."""
+    warns_of_repeated_keys: bool = False
+    """Whether a repeated key is only a warning."""
+
+
+OURS = Dialect()
+SAFE_LOADER = Dialect(frozenset({"binary", "timestamp", "set", "omap", "pairs"}), warns_of_repeated_keys=True)
+"""What Python's `yaml.safe_load` accepts, and with it cloud-init."""
+
+
+@dataclass(frozen=True, slots=True)
 class YamlDocument:
     """One document of a file that is not empty."""
 
@@ -54,11 +69,13 @@ class _CannotGoOn(Exception):
     """The file cannot be read any further; what is wrong is already noted."""
 
 
-def read_documents(text: str, findings: Findings, *, limits: Limits = DEFAULT_LIMITS) -> list[YamlDocument]:
+def read_documents(
+    text: str, findings: Findings, *, limits: Limits = DEFAULT_LIMITS, dialect: Dialect = OURS
+) -> list[YamlDocument]:
     """Every document up to the first place that cannot be read; mistakes go to `findings`."""
     if not _is_readable(text, findings, limits):
         return []
-    composer = _Composer(text, findings, limits)
+    composer = _Composer(text, findings, limits, dialect)
     try:
         composer.read()
     except _CannotGoOn:
@@ -71,12 +88,13 @@ def read_documents(text: str, findings: Findings, *, limits: Limits = DEFAULT_LI
 class _Composer:
     """Builds nodes from events. One use only."""
 
-    def __init__(self, text: str, findings: Findings, limits: Limits) -> None:
+    def __init__(self, text: str, findings: Findings, limits: Limits, dialect: Dialect) -> None:
         self.documents: list[YamlDocument] = []
         self.index = 0
         self._loader = _LOADER(text)
         self._findings = findings
         self._limits = limits
+        self._dialect = dialect
         self._anchors: dict[str, Node | None] = {}
         self._count = 0
         self._count_in_file = 0
@@ -154,7 +172,8 @@ class _Composer:
             elif key.text == "<<" and key.style == "plain" and not key.tag:
                 merged.append(value)
             elif first := entries.get(key.text):
-                self._note(key.position, f"the key {shown(key.text)} is given twice, first on line {first.position.line}")
+                message = f"the key {shown(key.text)} is given twice, first on line {first.position.line}"
+                self._note(key.position, message, warning=self._dialect.warns_of_repeated_keys)
             else:
                 entries[key.text] = Entry(key.text, key.position, value)
         for source in merged:
@@ -175,7 +194,7 @@ class _Composer:
         if event.tag is None or event.tag == "!":
             return ""
         name = str(event.tag).removeprefix(_CORE)
-        if event.tag.startswith(_CORE) and name in allowed:
+        if event.tag.startswith(_CORE) and (name in allowed or name in self._dialect.more_tags):
             return name
         self._note(self._position(event), f"the tag {shown(event.tag)} is not allowed; write the value without a tag")
         return ""
@@ -195,8 +214,8 @@ class _Composer:
     def _position(self, event: Any) -> Position:
         return self._findings.position(event.start_mark.line + 1, event.start_mark.column + 1)
 
-    def _note(self, position: Position, message: str) -> None:
-        self._findings.at(position, message, document=self.index)
+    def _note(self, position: Position, message: str, *, warning: bool = False) -> None:
+        self._findings.note(Mistake(self._findings.file, position, self.index, "", message), warning=warning)
 
     def _stop(self, position: Position, message: str) -> None:
         self._note(position, message)

@@ -23,6 +23,7 @@ from provisioner.model.pci import PciFunction
 from provisioner.model.sizing import GuestSize
 from provisioner.model.tables import Tables
 from provisioner.model.virtual_machine import GpuAssignment, GpuRequest, SystemDisk, VirtualMachine, VirtualMachineSpec
+from provisioner.model.vm_disk import VMDisk, VMDiskSpec, VMDiskStatus
 from provisioner.planning.fleet import Commitment, Fleet
 from provisioner.planning.requests import GpuNeed, PlacementRequest
 
@@ -148,4 +149,12 @@ def assigned(host_name: str, *facts: GpuFacts) -> tuple[GpuAssignment, ...]:
             companions=tuple(other.address for other in known.companions),
         )
         for known in facts
+    )
+
+
+def vm_disk(name: str, *, host_name: str = "", volume: str = "", **spec: Any) -> VMDisk:
+    return VMDisk(
+        metadata=Metadata(name=name, namespace="default", uid=f"uid-{name}"),
+        spec=VMDiskSpec(**{"storage": "10Gi", **spec}),
+        status=VMDiskStatus(host=host_name, volume=volume),
     )

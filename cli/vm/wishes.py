@@ -1,0 +1,116 @@
+"""What the options of `gpu vm create` ask for, and the document that says the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.gpu_names import gpu_documents
+from cli.options import labels
+from cli.output import say
+from cli.places import data_dir
+from provisioner.model.errors import InvalidInput, NotFound
+from provisioner.model.metadata import APPS
+
+if TYPE_CHECKING:
+    from cli.session import Session
+
+DEFAULT_IMAGE = "ubuntu"
+DEFAULT_INSTANCE_TYPE = "u1.xlarge"
+"""4 vCPUs and 16 GiB: enough for a driver installation and a first job."""
+DEFAULT_DISK_SIZE = "20Gi"
+CLOUD_INIT_BYTES_MAX = 512 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Options as they were typed; empty means not given."""
+
+    name: str
+    namespace: str
+    gpus: tuple[str, ...] = ()
+    image: str = ""
+    instance_type: str = ""
+    cpu: str = ""
+    memory: str = ""
+    disk_size: str = ""
+    ssh_key_files: tuple[str, ...] = ()
+    cloud_init_file: str = ""
+    host_selector: tuple[str, ...] = ()
+    external_ports: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def say_nothing(self) -> bool:
+        """Whether nothing about the VM was given, so that a person must be asked."""
+        what = (self.gpus, self.image, self.instance_type, self.cpu, self.memory, self.disk_size, self.cloud_init_file)
+        return not any(what)
+
+
+def document_of(session: Session, wishes: Wishes) -> dict[str, Any]:
+    """The VirtualMachine document. The door checks it; only what is no field of it is checked here.
+
+    Raises:
+        InvalidInput, NotFound: a name is missing, a file cannot be read, a model is unknown.
+    """
+    from cli.vm.keys import default_keys, keys_from
+
+    if not wishes.name:
+        raise InvalidInput("the VM has no name", hint="hikube gpu vm create NAME --gpu MODEL[:COUNT]")
+    keys = keys_from(list(wishes.ssh_key_files)) if wishes.ssh_key_files else default_keys(Path.home(), data_dir())
+    say(keys.said)
+    spec: dict[str, Any] = {
+        "gpus": gpu_documents(session.tables, wishes.gpus),
+        "systemDisk": {"image": wishes.image or DEFAULT_IMAGE, "storage": wishes.disk_size or DEFAULT_DISK_SIZE},
+        "sshKeys": list(keys.lines),
+        **_size(wishes),
+    }
+    if wishes.cloud_init_file:
+        spec["cloudInit"] = _cloud_init(wishes.cloud_init_file)
+    if wishes.host_selector:
+        spec["hostSelector"] = labels(wishes.host_selector, option="--host-selector")
+    if wishes.external_ports:
+        spec |= {"external": True, "externalPorts": [_port(text) for text in wishes.external_ports]}
+    metadata = {
+        "name": wishes.name,
+        "namespace": wishes.namespace,
+        "labels": labels(wishes.labels, option="--label"),
+    }
+    return {"apiVersion": APPS, "kind": "VirtualMachine", "metadata": metadata, "spec": spec}
+
+
+def _size(wishes: Wishes) -> dict[str, Any]:
+    """Explicit numbers override the type; both of them make a type unnecessary."""
+    resources: dict[str, Any] = {}
+    if wishes.cpu:
+        if not wishes.cpu.isdecimal():
+            raise InvalidInput(f"--cpu {wishes.cpu!r} is no number of vCPUs")
+        resources["cpu"] = int(wishes.cpu)
+    if wishes.memory:
+        resources["memory"] = wishes.memory
+    says_all = len(resources) == 2 and not wishes.instance_type
+    return {
+        "instanceType": "" if says_all else wishes.instance_type or DEFAULT_INSTANCE_TYPE,
+        **({"resources": resources} if resources else {}),
+    }
+
+
+def _cloud_init(name: str) -> str:
+    path = Path(name).expanduser()
+    try:
+        with path.open("rb") as file:
+            content = file.read(CLOUD_INIT_BYTES_MAX + 1)
+        if len(content) > CLOUD_INIT_BYTES_MAX:
+            raise InvalidInput(f"{path} is too large", why=f"user-data has at most {CLOUD_INIT_BYTES_MAX >> 10} KiB")
+        return content.decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFound(f"no file {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read as text", why=str(error)) from error
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal():
+        raise InvalidInput(f"--external-port {text!r} is no port number")
+    return int(text)

@@ -1,0 +1,1 @@
+"""The GPU host in a box: images, machines, access."""
