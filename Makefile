@@ -14,7 +14,7 @@ setup: ## Install what is missing: Debian packages (needs root) and the Python e
 	@scripts/setup
 
 demo: setup ## A GPU VM from YAML in a GPU host in a box: created, proven, deleted, nothing left
-	@python -m scripts.demo
+	@scripts/demo
 
 test: setup ## All tests that this machine can run: what cannot run here is skipped by name
 	@scripts/test

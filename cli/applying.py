@@ -1,4 +1,4 @@
-"""Bringing one wanted resource into the store: created, configured or unchanged. The only writes of specs from the command line."""
+"""Bringing one wanted resource into the store: created, configured or unchanged."""
 
 from __future__ import annotations
 

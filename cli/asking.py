@@ -1,4 +1,4 @@
-"""Questions to a person at a terminal. Prompts go to stderr; without a terminal nothing is asked and the command ends with a hint."""
+"""Questions to a person at a terminal. Prompts go to stderr; without a terminal the command ends with a hint instead."""
 
 from __future__ import annotations
 

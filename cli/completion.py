@@ -14,7 +14,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def prepare() -> None:
     """Teach typer the shells that it speaks to; needed only in a process that completes."""
-    from typer.completion import completion_init
+    from typer._completion_classes import completion_init
 
     completion_init()
 
@@ -24,7 +24,7 @@ def completion(shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", hel
 
     For bash, put this into ~/.bashrc: source <(hikube completion bash)
     """
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script
 
     if shell not in SHELLS:
         raise InvalidInput(f"no completion for the shell {shell!r}", context={"allowed": list(SHELLS)})

@@ -16,7 +16,6 @@ from provisioner.model.errors import InvalidInput
 if TYPE_CHECKING:
     from provisioner.model.metadata import Key
 
-WORKERS = 8
 WORKERS_MAX = 64
 
 
@@ -40,15 +39,17 @@ class Log:
         """A step holds."""
         self._log.info("%s: %s ok after %.1f s %s", key, step, duration_s, message)
 
+    def step_undone(self, key: Key, step: str) -> None:
+        """What a step had made is gone."""
+        self._log.info("%s: %s undone", key, step)
+
     def failed(self, key: Key, step: str, message: str) -> None:
         """An attempt was given up."""
         self._log.warning("%s: %s failed: %s", key, step, message)
 
 
 def controller(
-    workers: Annotated[str, typer.Option("--workers", metavar="N", help="How many objects are worked on at once")] = str(
-        WORKERS
-    ),
+    workers: Annotated[str, typer.Option("--workers", metavar="N", help="How many objects are worked on at once")] = "8",
 ) -> None:
     """Run the control loop in the foreground: everything that is stored is brought to what it shall be, and kept there.
 

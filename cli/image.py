@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.applying import Verb, create_resource
+from cli.adding import add_image
+from cli.applying import Verb
 from cli.completing import complete_images
-from cli.documents import from_options
 from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, output_format
 from cli.output import as_json, as_list, as_yaml, has_live_line, put, say
 from cli.render.age import age
@@ -58,18 +58,16 @@ def add(
     url: Annotated[str, typer.Argument(metavar="URL", help="http(s)://… or file:///…")],
     sha256: Annotated[
         str,
-        typer.Option(
-            "--sha256", metavar="HEX", help="Digest that the file must have; recorded at the first fetch if not given"
-        ),
+        typer.Option("--sha256", metavar="HEX", help="Its digest; if not given, that of the first download counts"),
     ] = "",
     image_format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="qcow2 or raw")] = "qcow2",
     distribution: Annotated[
-        str, typer.Option("--distribution", metavar="NAME", help="ubuntu, debian or other: how a GPU driver is installed")
+        str, typer.Option("--distribution", metavar="NAME", help="ubuntu, debian or other: for the driver")
     ] = "other",
     user: Annotated[str, typer.Option("--user", metavar="NAME", help="The user that SSH keys are for")] = "root",
     min_storage: Annotated[str, typer.Option("--min-storage", metavar="SIZE", help="Smallest disk that it fits on")] = "2Gi",
     nvidia_driver: Annotated[
-        str, typer.Option("--nvidia-driver", metavar="BRANCH", help="Driver baked into it, such as 580-server-open")
+        str, typer.Option("--nvidia-driver", metavar="BRANCH", help="Driver baked in: 580-server-open")
     ] = "",
     firmware: Annotated[str, typer.Option("--firmware", metavar="KIND", help="bios or efi")] = "bios",
     error_unchanged: ErrorUnchanged = False,
@@ -86,8 +84,7 @@ def add(
         "nvidiaDriver": nvidia_driver,
         "firmware": firmware,
     }
-    document = {"apiVersion": "hikube.cloud/v1alpha1", "kind": "Image", "metadata": {"name": name}, "spec": spec}
-    done = create_resource(session.store, from_options(session, document))
+    done = add_image(session, name, spec=spec)
     put(f"image/{name} {done.verb}\n")
     return UNCHANGED_EXIT_CODE if error_unchanged and done.verb is Verb.UNCHANGED else 0
 
@@ -98,7 +95,6 @@ def fetch(name: Annotated[str, typer.Argument(metavar="NAME", help="The image", 
     Prints path and digest. The digest of an image that was added without one is recorded.
     """
     from provisioner.drivers.images.cache import ImageCache
-
     from provisioner.lifecycle.images import digest_of
     from provisioner.model.image import Image
     from provisioner.model.metadata import Key

@@ -1,8 +1,8 @@
 """Groups of commands that import a command's module only when that command runs.
 
-`hikube --help` and a quick `hikube gpu vm list` must not pay for libvirt, SSH or YAML, so a group knows its entries by name, one
-line of help, and where the code is; the code is imported when the entry is called. For the same reason plain text parameters do
-not pass through typer's own coercion, which would import pydantic only to hand back the same text.
+`hikube --help` and a quick `hikube gpu vm list` must not pay for libvirt, SSH or YAML, so a group knows its entries by name,
+one line of help, and where the code is; the code is imported when the entry is called. For the same reason plain text
+parameters do not pass through typer's own coercion, which would import pydantic only to hand back the same text.
 """
 
 from __future__ import annotations
@@ -43,15 +43,25 @@ class _AsGiven:
         return () if value is None and (getattr(param, "multiple", False) or param.nargs == -1) else value
 
 
+def _lighten(parameter: Any) -> Any:
+    """Spare a parameter that is text or a flag typer's coercion."""
+    descriptor = getattr(parameter, "type_descriptor", None)
+    if descriptor is not None and descriptor.annotation in _TEXT and not descriptor.is_choice:
+        parameter._runtime_param = _AsGiven()  # typer has no public way
+    return parameter
+
+
 class PlainCommand(TyperCommand):
     """A command that costs no pydantic unless a parameter is more than text."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         for parameter in self.params:
-            descriptor = getattr(parameter, "type_descriptor", None)
-            if descriptor is not None and descriptor.annotation in _TEXT and not descriptor.is_choice:
-                parameter._runtime_param = _AsGiven()  # type: ignore[attr-defined]  # typer has no public way
+            _lighten(parameter)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The `--help` that typer adds by itself."""
+        return _lighten(super().get_help_option(ctx))
 
 
 class _Entries(MutableMapping[str, Any]):
@@ -91,6 +101,10 @@ class LazyGroup(TyperGroup):
         )
         self.branch = branch
         self.commands = _Entries(branch.entries)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The `--help` that typer adds by itself."""
+        return _lighten(super().get_help_option(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of the table."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provisioner.model.virtual_machine import VirtualMachine
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The VM", autocompletion=complete_machines)]
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="VMs", autocompletion=complete_machines)]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="VMs", autocompletion=complete_machines)]
 
 
 def raw_machine(session: Session, name: str, namespace: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a command line names: `vm demo`, `vm/demo host/a`, `vm a b c`. Words are understood without importing a resource class."""
+"""What a command line names: `vm demo`, `vm/demo host/a`, `vm a b c`. Understood without importing a resource class."""
 
 from __future__ import annotations
 

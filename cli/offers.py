@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from provisioner.planning.explain import Explanation
     from provisioner.planning.fleet import HostView
 
-SMALLEST_GUEST = {"vcpus": 1, "memory_mib": 1024}
-"""A guest that asks for hardly more than its GPUs."""
+GUEST_MEMORY_MIB = 1024
+"""Of a guest that asks for hardly more than its GPUs."""
 
 
 def offers(
@@ -80,7 +80,7 @@ def _may_be_used(session: Session, name: str, view: HostView) -> bool:
     from provisioner.planning.policy import PlacementPolicy
     from provisioner.planning.requests import PlacementRequest, gpu_needs
 
-    request = PlacementRequest(**SMALLEST_GUEST, gpus=gpu_needs([name], tables=session.tables))
+    request = PlacementRequest(vcpus=1, memory_mib=GUEST_MEMORY_MIB, gpus=gpu_needs([name], tables=session.tables))
     return isinstance(fits(request, view, policy=PlacementPolicy()), Fit)
 
 
@@ -110,7 +110,7 @@ def _one_model(session: Session, text: str, form: str, *, explain: bool) -> None
     from provisioner.planning.requests import PlacementRequest, gpu_needs
 
     names = [each["name"] for each in gpu_documents(session.tables, [text])]
-    request = PlacementRequest(**SMALLEST_GUEST, gpus=gpu_needs(names, tables=session.tables))
+    request = PlacementRequest(vcpus=1, memory_mib=GUEST_MEMORY_MIB, gpus=gpu_needs(names, tables=session.tables))
     explanation = explained(request, fleet_of(session))
     _print(explanation, form, explain=explain)
     if isinstance(explanation.outcome, NoPlacement):

@@ -1,4 +1,4 @@
-"""Asking the planner: dry runs, and why a VM finds no host. Everything is computed by the functions that the control loop uses."""
+"""Asking the planner: dry runs, and why a VM finds no host, by the functions that the control loop itself uses."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What one run of the command works with: the store, the tables, the clock. Made when asked for, since most runs need little."""
+"""What one run of the command works with: the store, the tables, the clock. Made when asked for: most need little."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from cli.places import cache_dir, config_dir, store_path
 from provisioner.model.errors import NotFound, StoreUnavailable
@@ -45,7 +45,7 @@ class Session:
         """
         from provisioner.store.open import open_store
 
-        return cast("SqliteStore", open_store(store_path(), clock=self.clock, identifiers=self.identifiers))
+        return open_store(store_path(), clock=self.clock, identifiers=self.identifiers)
 
     @cached_property
     def tables(self) -> Tables:

@@ -132,7 +132,7 @@ class Wait:
             say("\ndetaching: what is in flight ends first; once more to quit at once")
 
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (int(signal.SIGINT), int(signal.SIGTERM)):
                 before[number] = signal.signal(number, detach)
         except ValueError:
             pass  # not the main thread: the caller handles signals

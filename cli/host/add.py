@@ -6,15 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.applying import Applied, Verb, create_resource
-from cli.documents import from_options
+from cli.adding import add_host
+from cli.applying import Applied, Verb
 from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, labels, output_format
 from cli.output import as_json, as_yaml, put, say
 from cli.render.hosts import host_text
 from cli.session import Session
-from provisioner.model.errors import HikubeError, InvalidInput
+from provisioner.model.errors import InvalidInput
 from provisioner.model.gpu_host import GPUHost
-from provisioner.model.metadata import HIKUBE
 
 RULE_WORDS = {"vendor": "vendor", "class": "class", "id": "ids", "ids": "ids", "address": "addresses", "addresses": "addresses"}
 LISTS = ("ids", "addresses")
@@ -52,29 +51,23 @@ def add(
     """
     form = output_format(output, allowed=("table", "json", "yaml", "name"))
     session = Session()
-    document = _document(name, uri, label, gpu_rule, reserved_memory)
-    document["spec"] |= {"allowEmulation": allow_emulation, "storagePool": pool, "network": network}
-    host = from_options(session, document)
-    assert isinstance(host, GPUHost)
-    _refuse_other_spec(session, host)
-    seen = _surveyed(session, host) if probe else host
-    done = create_resource(session.store, seen)
-    if probe and done.verb is Verb.UNCHANGED:
-        done = _refreshed(session, done, seen)
+    spec = {"uri": uri, "allowEmulation": allow_emulation, "storagePool": pool, "network": network}
+    spec |= _rules(gpu_rule) | _reserved(reserved_memory)
+    done = add_host(session, name, spec=spec, labels=labels(label, option="--label"), probe=probe)
     _print(session, done, form, probed=probe)
     return UNCHANGED_EXIT_CODE if error_unchanged and done.verb is Verb.UNCHANGED else 0
 
 
-def _document(name: str, uri: str, label: list[str], rules: list[str], reserved_memory: str) -> dict[str, Any]:
-    spec: dict[str, Any] = {"uri": uri}
-    if rules:
-        spec["gpuRules"] = [_rule(text) for text in rules]
-    if reserved_memory:
-        if not reserved_memory.isdecimal():
-            raise InvalidInput(f"--reserved-memory {reserved_memory!r} is no number of MiB")
-        spec["reservedMemoryMib"] = int(reserved_memory)
-    metadata = {"name": name, "labels": labels(label, option="--label")}
-    return {"apiVersion": HIKUBE, "kind": "GPUHost", "metadata": metadata, "spec": spec}
+def _rules(texts: list[str]) -> dict[str, Any]:
+    return {"gpuRules": [_rule(text) for text in texts]} if texts else {}
+
+
+def _reserved(text: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    if not text.isdecimal():
+        raise InvalidInput(f"--reserved-memory {text!r} is no number of MiB")
+    return {"reservedMemoryMib": int(text)}
 
 
 def _rule(text: str) -> dict[str, Any]:
@@ -92,33 +85,6 @@ def _rule(text: str) -> dict[str, Any]:
         else:
             rule[field] = value
     return rule
-
-
-def _refuse_other_spec(session: Session, host: GPUHost) -> None:
-    """A conflict is told before anything is asked of the host."""
-    if session.find(host.key) is not None:
-        create_resource(session.store, host)
-
-
-def _surveyed(session: Session, host: GPUHost) -> GPUHost:
-    from cli.planning import ports_of
-    from provisioner.lifecycle.gpu_hosts import survey_host
-
-    say(f"looking at {host.spec.uri} …")
-    try:
-        return survey_host(host, ports_of(session))
-    except HikubeError as error:
-        error.hint = error.hint or "nothing was stored; correct the URI, or add the host unseen with --no-probe"
-        raise
-
-
-def _refreshed(session: Session, done: Applied, seen: GPUHost) -> Applied:
-    """Keep what the look has shown, beside what only the control loop knows."""
-    stored = done.resource
-    assert isinstance(stored, GPUHost)
-    kept = {name: getattr(stored.status, name) for name in ("conditions", "steps", "observed_generation", "quarantined", "kvm")}
-    status = seen.status.model_copy(update=kept)
-    return Applied(session.store.update_status(stored.model_copy(update={"status": status})), done.verb)
 
 
 def _print(session: Session, done: Applied, form: str, *, probed: bool) -> None:

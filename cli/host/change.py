@@ -15,7 +15,7 @@ from cli.session import Session
 from provisioner.model.errors import Conflict
 from provisioner.model.metadata import Key
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Hosts", autocompletion=complete_hosts)]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Hosts", autocompletion=complete_hosts)]
 
 
 def cordon(names: Names, error_unchanged: ErrorUnchanged = False) -> int:

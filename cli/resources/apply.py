@@ -22,8 +22,14 @@ from cli.options import (
 )
 from cli.output import as_json, as_list, as_yaml, put, say
 from cli.session import Session
+from cli.vm.keys import keys_from
 from provisioner.model.errors import InvalidInput
+from provisioner.model.metadata import Resource
 
+SshKeys = Annotated[
+    list[str],
+    typer.Option("--ssh-key", metavar="FILE", help="Public keys for the VMs that name none themselves; repeatable"),
+]
 ApplyWait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until everything is ready")]
 
 
@@ -33,15 +39,16 @@ def apply(
     namespace: Namespace = "default",
     wait: ApplyWait = False,
     timeout: Timeout = "30m",
+    ssh_key: SshKeys = [],  # noqa: B006 - typer copies it
     dry_run: DryRun = False,
     error_unchanged: ErrorUnchanged = False,
     output: Output = "table",
 ) -> int:
     """Create or change what YAML files describe.
 
-    With --wait, runs the control loop in this process unless another one runs it, and ends when everything is ready (exit 0), as
-    soon as something has failed for good (9, or 10 if something is left behind), or when the time is up (8). VMs that wait for
-    capacity go on waiting.
+    With --wait, runs the control loop in this process unless another one runs it, and ends when everything is ready (exit 0),
+    as soon as something has failed for good (9, or 10 if something is left behind), or when the time is up (8). VMs that wait
+    for capacity go on waiting.
     """
     form = output_format(output, allowed=("table", "json", "yaml", "name"))
     limit_s = duration_s(timeout)
@@ -50,6 +57,8 @@ def apply(
     if not resources:
         raise InvalidInput("no documents to apply", context={"files": list(filename)})
     refuse_unreconciled(resources)
+    if ssh_key:
+        resources = with_keys(resources, keys_from(ssh_key).lines)
     if dry_run:
         from cli.planning import print_dry_run
 
@@ -67,10 +76,23 @@ def apply(
     return UNCHANGED_EXIT_CODE if error_unchanged and unchanged else 0
 
 
-def _apply_one(session: Session, wanted: object, form: str) -> Applied:
-    from provisioner.model.metadata import Resource
+def with_keys(resources: tuple[Resource, ...], lines: tuple[str, ...]) -> tuple[Resource, ...]:
+    """The resources, with these SSH keys in every VM that names none.
 
-    assert isinstance(wanted, Resource)
+    Raises:
+        InvalidInput: a line is no public key.
+    """
+    from provisioner.model.virtual_machine import VirtualMachine
+
+    def changed(resource: Resource) -> Resource:
+        if not isinstance(resource, VirtualMachine) or resource.spec.ssh_keys:
+            return resource
+        return resource.model_copy(update={"spec": resource.spec.model_copy(update={"ssh_keys": lines})})
+
+    return tuple(changed(resource) for resource in resources)
+
+
+def _apply_one(session: Session, wanted: Resource, form: str) -> Applied:
     done = put_resource(session.store, wanted)
     name = f"{wanted.kind.lower()}/{wanted.metadata.name}"
     if form in ("table", "name"):

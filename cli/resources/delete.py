@@ -18,9 +18,9 @@ from provisioner.model.metadata import Key
 
 def delete(
     kind: Annotated[
-        str, typer.Argument(metavar="[KIND[/NAME]]", help="A kind, such as vm or disk", autocompletion=complete_kinds)
+        str, typer.Argument(metavar="KIND[/NAME]", help="A kind, such as vm or disk", autocompletion=complete_kinds)
     ] = "",
-    names: Annotated[list[str], typer.Argument(metavar="[NAME]...", help="Which")] = [],  # noqa: B006 - typer copies it
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Which")] = [],  # noqa: B006 - typer copies it
     filename: Annotated[
         list[str], typer.Option("--filename", "-f", metavar="FILE|DIR|-", help="Delete what these files describe; repeatable")
     ] = [],  # noqa: B006 - typer copies it

@@ -16,7 +16,7 @@ from cli.session import Session
 
 def describe(
     kind: Kind,
-    names: Annotated[list[str], typer.Argument(metavar="[NAME]...", help="Which; all of them if none is named")] = [],  # noqa: B006
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Which; all of them if none is named")] = [],  # noqa: B006
     namespace: Namespace = "default",
 ) -> None:
     """Show resources with their spec, status, conditions and events."""

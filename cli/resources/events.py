@@ -17,10 +17,8 @@ WATCH_S = 1.0
 
 
 def events(
-    kind: Annotated[
-        str, typer.Argument(metavar="[KIND[/NAME]]", help="Only of this object", autocompletion=complete_kinds)
-    ] = "",
-    names: Annotated[list[str], typer.Argument(metavar="[NAME]", help="Only of this object")] = [],  # noqa: B006 - typer copies it
+    kind: Annotated[str, typer.Argument(metavar="KIND[/NAME]", help="Only of this object", autocompletion=complete_kinds)] = "",
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Only of this object")] = [],  # noqa: B006 - typer copies it
     namespace: Namespace = "default",
     all_namespaces: AllNamespaces = False,
     output: Output = "table",

@@ -18,7 +18,7 @@ EXPLAINED = ("VirtualMachine", "VMInstance")
 
 def explain(
     kind: Annotated[str, typer.Argument(metavar="vm", help="vm or vmi, or vm/NAME")],
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The VM")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The VM")] = "",
     namespace: Namespace = "default",
     output: Output = "table",
 ) -> None:

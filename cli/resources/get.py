@@ -16,7 +16,7 @@ from provisioner.model.errors import InvalidInput, NotFound
 
 def get(
     kind: Kind,
-    names: Annotated[list[str], typer.Argument(metavar="[NAME]...", help="Only these")] = [],  # noqa: B006 - typer copies it
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Only these")] = [],  # noqa: B006 - typer copies it
     namespace: Namespace = "default",
     all_namespaces: AllNamespaces = False,
     selector: Selector = [],  # noqa: B006 - typer copies it

@@ -14,7 +14,7 @@ from cli.session import Session
 
 def wait(
     kind: Kind,
-    names: Annotated[list[str], typer.Argument(metavar="[NAME]...", help="Which")] = [],  # noqa: B006 - typer copies it
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Which")] = [],  # noqa: B006 - typer copies it
     what: Annotated[
         str, typer.Option("--for", metavar="WHAT", help="condition=Ready, condition=Ready=False, phase=Stopped, or delete")
     ] = "condition=Ready",
@@ -23,8 +23,8 @@ def wait(
 ) -> None:
     """Wait for a condition, a phase, or deletion.
 
-    Runs the control loop in this process unless another one runs it. Ends as soon as what is waited for holds (exit 0), has failed
-    for good (9 or 10), or the time is up (8).
+    Runs the control loop in this process unless another one runs it. Ends as soon as what is waited for holds (exit 0), has
+    failed for good (9 or 10), or the time is up (8).
     """
     from cli.goals import asked_for
     from cli.waiting import Wait

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
 
 import typer
 
 from cli.applying import Applied, Verb, create_resource
-from cli.completing import complete_gpus, complete_images, complete_instance_types
 from cli.documents import from_options
 from cli.options import (
     UNCHANGED_EXIT_CODE,
@@ -23,49 +22,39 @@ from cli.options import (
 )
 from cli.output import as_json, as_yaml, put, say
 from cli.session import Session
+from cli.vm import create_options as options
 from cli.vm.capacity import Patience, refuse_if_hopeless
 from cli.vm.wishes import Wishes, document_of
 from provisioner.model.virtual_machine import VirtualMachine
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to create, beside what."""
+
+    form: str
+    timeout_s: float
+    queues: bool
+    waits: bool
+    is_dry_run: bool
+    yes: bool
+
+
 def create(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="What to call the VM")] = "",
-    gpu: Annotated[
-        list[str],
-        typer.Option(
-            "--gpu", metavar="MODEL[:COUNT]", help="GPUs, such as l40s or h100:2; repeatable", autocompletion=complete_gpus
-        ),
-    ] = [],  # noqa: B006 - typer copies it
-    image: Annotated[
-        str, typer.Option("--image", metavar="NAME", help="Image to boot from", autocompletion=complete_images)
-    ] = "",
-    instance_type: Annotated[
-        str,
-        typer.Option(
-            "--instance-type", metavar="TYPE", help="Size by name, such as u1.xlarge", autocompletion=complete_instance_types
-        ),
-    ] = "",
-    cpu: Annotated[str, typer.Option("--cpu", metavar="N", help="vCPUs, instead of the instance type's")] = "",
-    memory: Annotated[
-        str, typer.Option("--memory", metavar="SIZE", help="Memory such as 16Gi, instead of the instance type's")
-    ] = "",
-    disk_size: Annotated[str, typer.Option("--disk-size", metavar="SIZE", help="Size of the system disk")] = "",
-    ssh_key: Annotated[
-        list[str],
-        typer.Option("--ssh-key", metavar="FILE", help="Public keys that may log in; your own if not given; repeatable"),
-    ] = [],  # noqa: B006
-    cloud_init: Annotated[
-        str, typer.Option("--cloud-init", metavar="FILE", help="User-data for cloud-init, used byte for byte")
-    ] = "",
-    host_selector: Annotated[
-        list[str], typer.Option("--host-selector", metavar="KEY=VALUE", help="Labels that the host must have; repeatable")
-    ] = [],  # noqa: B006
-    external_port: Annotated[
-        list[str], typer.Option("--external-port", metavar="PORT", help="Ports to be reached from outside; repeatable")
-    ] = [],  # noqa: B006
-    label: Annotated[list[str], typer.Option("--label", metavar="KEY=VALUE", help="Labels of the VM; repeatable")] = [],  # noqa: B006
+    name: options.NewName = "",
+    gpu: options.Gpus = [],  # noqa: B006 - typer copies it, as all lists below
+    image: options.Image = "",
+    instance_type: options.InstanceType = "",
+    cpu: options.Cpu = "",
+    memory: options.Memory = "",
+    disk_size: options.DiskSize = "",
+    ssh_key: options.SshKeys = [],  # noqa: B006
+    cloud_init: options.CloudInit = "",
+    host_selector: options.HostSelector = [],  # noqa: B006
+    external_port: options.ExternalPorts = [],  # noqa: B006
+    label: options.Labels = [],  # noqa: B006
     namespace: Namespace = "default",
-    queue: Annotated[bool, typer.Option("--queue", help="Wait for capacity where there is none now")] = False,
+    queue: options.Queue = False,
     wait: Wait = True,
     timeout: Timeout = "30m",
     dry_run: DryRun = False,
@@ -75,49 +64,42 @@ def create(
 ) -> int:
     """Create a GPU VM and wait until it has proven its GPUs.
 
-    With options it never asks. Without any, on a terminal, it offers what is free and asks. Creating the same VM again changes
-    nothing and goes on waiting. Ctrl-C detaches: the VM stays, and the way back is printed. Where no host can take the VM, nothing
-    is stored (exit 6) unless --queue is given.
+    With options it never asks. Without any, on a terminal, it offers what is free and asks. Creating the same VM again
+    changes nothing and goes on waiting. Ctrl-C detaches: the VM stays, and the way back is printed. Where no host can take
+    the VM, nothing is stored (exit 6) unless --queue is given.
     """
     form = output_format(output, allowed=("table", "json", "yaml", "name"))
-    limit_s = duration_s(timeout)
-    session = Session()
-    wishes = Wishes(
-        name=name,
-        namespace=namespace,
-        gpus=tuple(gpu),
-        image=image,
-        instance_type=instance_type,
-        cpu=cpu,
-        memory=memory,
-        disk_size=disk_size,
-        ssh_key_files=tuple(ssh_key),
-        cloud_init_file=cloud_init,
-        host_selector=tuple(host_selector),
-        external_ports=tuple(external_port),
-        labels=tuple(label),
-    )
+    manner = Manner(form, duration_s(timeout), queues=queue, waits=wait, is_dry_run=dry_run, yes=yes)
+    size = (instance_type, cpu, memory, disk_size)
+    lists = (tuple(ssh_key), tuple(host_selector), tuple(external_port), tuple(label))
+    wishes = Wishes.of(name, namespace, gpus=tuple(gpu), image=image, size=size, cloud_init_file=cloud_init, lists=lists)
+    verb = _create(Session(), wishes, manner)
+    return UNCHANGED_EXIT_CODE if error_unchanged and verb is Verb.UNCHANGED else 0
+
+
+def _create(session: Session, wishes: Wishes, manner: Manner) -> Verb | None:
     is_asked = wishes.say_nothing
     if is_asked:
         from cli.vm.interview import interview
 
         wishes = interview(session, wishes)
-    vm = from_options(session, document_of(session, wishes))
+    vm = from_options(session, document_of(session, wishes, may_make_key=not manner.is_dry_run))
     assert isinstance(vm, VirtualMachine)
-    if dry_run:
+    if manner.is_dry_run:
         from cli.planning import print_dry_run
 
-        return print_dry_run(session, [vm], form=form)
+        print_dry_run(session, [vm], form=manner.form)
+        return None
     if session.find(vm.key) is None:
-        refuse_if_hopeless(session, vm, queues=queue)
-        if is_asked and not yes:
+        refuse_if_hopeless(session, vm, queues=manner.queues)
+        if is_asked and not manner.yes:
             _make_sure()
     done = create_resource(session.store, vm)
     say(f"virtualmachine/{vm.metadata.name} {done.verb}")
-    if wait:
-        Patience(session, done, queues=queue, timeout_s=limit_s).run()
-    _print(session, done, form, waited=wait)
-    return UNCHANGED_EXIT_CODE if error_unchanged and done.verb is Verb.UNCHANGED else 0
+    if manner.waits:
+        Patience(session, done, queues=manner.queues, timeout_s=manner.timeout_s).run()
+    _print(session, done, manner)
+    return done.verb
 
 
 def _make_sure() -> None:
@@ -128,19 +110,19 @@ def _make_sure() -> None:
         raise typer.Exit(0)
 
 
-def _print(session: Session, done: Applied, form: str, *, waited: bool) -> None:
+def _print(session: Session, done: Applied, manner: Manner) -> None:
     vm = session.find(done.resource.key) or done.resource
     assert isinstance(vm, VirtualMachine)
     name = vm.metadata.name
-    if form in ("json", "yaml"):
-        put(as_json(vm.as_json()) if form == "json" else as_yaml(vm.as_json()))
-    elif form == "name":
+    if manner.form in ("json", "yaml"):
+        put(as_json(vm.as_json()) if manner.form == "json" else as_yaml(vm.as_json()))
+    elif manner.form == "name":
         put(f"virtualmachine/{name}\n")
     else:
         where = f" {vm.status.host} {vm.status.address or '<none>'}" if vm.status.host else ""
         put(f"{name} {vm.status.phase.value}{where}\n")
     scope = "" if vm.metadata.namespace == "default" else f" -n {vm.metadata.namespace}"
-    if waited:
+    if manner.waits:
         say(f"  log in:  hikube gpu vm ssh {name}{scope}")
         say(f"  logs:    hikube gpu vm logs {name}{scope}")
         say(f"  delete:  hikube gpu vm delete {name}{scope}")

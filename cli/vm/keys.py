@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioner.model.door.ssh_keys import problem_with_key
 from provisioner.model.errors import InvalidInput, NotFound
 
 KINDS = ("ed25519", "ecdsa", "rsa", "ed25519_sk", "ecdsa_sk")
@@ -31,13 +32,15 @@ def keys_from(files: list[str]) -> ChosenKeys:
     return ChosenKeys(tuple(lines), f"SSH keys: {', '.join(files)}")
 
 
-def default_keys(home: Path, data: Path) -> ChosenKeys:
-    """The first of the user's own keys; a pair of ours if there is none, made on first use."""
+def default_keys(home: Path, data: Path, *, may_make: bool = True) -> ChosenKeys:
+    """The first of the user's own keys; a pair of ours if there is none, made on first use if it may."""
     for path in _public_keys(home):
         return ChosenKeys(_lines_of(path), f"SSH key: {path}")
     private = generated_key(data)
     public = private.with_suffix(".pub")
     made = not public.exists()
+    if made and not may_make:
+        return ChosenKeys((), "SSH key: there is none in ~/.ssh; a pair would be made")
     if made:
         _generate(private, public)
     verb = "made, since there is none in ~/.ssh" if made else "the one made earlier"
@@ -70,7 +73,10 @@ def _lines_of(path: Path) -> tuple[str, ...]:
         raise InvalidInput(f"{path} is no file of public keys", why=str(error)) from error
     if "PRIVATE KEY" in text:
         raise InvalidInput(f"{path} is a private key", hint=f"give the public one: {path}.pub")
-    return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    lines = tuple(line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    for problem in filter(None, map(problem_with_key, lines or ("",))):
+        raise InvalidInput(f"{path} is no file of public keys", why=problem)
+    return lines
 
 
 def _generate(private: Path, public: Path) -> None:

@@ -1,4 +1,4 @@
-"""`hikube gpu vm list`: the one command that people run all day, so it reads plain JSON and imports nothing that is not needed."""
+"""`hikube gpu vm list`: people run it all day, so it reads plain JSON and imports nothing that is not needed."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def restart(names: Names, namespace: Namespace = "default", wait: Wait = True, t
 def _change(names: Sequence[str], namespace: str, change: Change, *, wait_s: float | None, error_unchanged: bool) -> int:
     session = Session()
     keys = [machine_key(session, name, namespace) for name in names]
-    word = {_started: "start", _stopped: "stop"}.get(change, "restart")
+    word = "start" if change is _started else "stop" if change is _stopped else "restart"
     changed = [_patched(session, key, change) for key in keys]
     for key, is_new in zip(keys, changed, strict=True):
         put(f"{key.kind.lower()}/{key.name} {f'{word} requested' if is_new else 'unchanged'}\n")

@@ -18,13 +18,10 @@ from cli.session import Session
 from cli.vm.keys import generated_key, private_keys
 from provisioner.model.errors import InvalidInput, NotFound, StillPending, Unsupported
 
-SECRET_SUFFIX = "-access"
-HOST_KEY = "hostPublicKey"
-
 
 def ssh(
     name: Name,
-    command: Annotated[list[str], typer.Argument(metavar="[-- COMMAND]...", help="What to run instead of a shell")] = [],  # noqa: B006
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND", help="What to run instead of a shell")] = [],  # noqa: B006
     namespace: Namespace = "default",
     user: Annotated[str, typer.Option("--user", "-u", metavar="NAME", help="Log in as; otherwise the image's user")] = "",
     identity: Annotated[str, typer.Option("--identity", "-i", metavar="FILE", help="Private key to use")] = "",
@@ -104,10 +101,12 @@ def _address(item: dict[str, Any]) -> str:
 
 
 def _host_key(session: Session, item: dict[str, Any]) -> str:
+    from provisioner.lifecycle.virtual_machine.access import HOST_PUBLIC, secret_name
+
     name, namespace = at(item, "metadata.name"), at(item, "metadata.namespace")
     for secret in session.raw("Secret", namespace=namespace):
-        if secret["metadata"]["name"] == f"{name}{SECRET_SUFFIX}":
-            key = secret["spec"]["data"].get(HOST_KEY, "")
+        if secret["metadata"]["name"] == secret_name(name):
+            key = secret["spec"]["data"].get(HOST_PUBLIC, "")
             if key:
                 return str(key)
     raise StillPending(f"VM {name} has no host key yet", hint=f"`hikube wait vm/{name}` waits until it is ready")

@@ -41,6 +41,21 @@ class Wishes:
     external_ports: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        namespace: str,
+        *,
+        gpus: tuple[str, ...],
+        image: str,
+        size: tuple[str, str, str, str],
+        cloud_init_file: str,
+        lists: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]],
+    ) -> Wishes:
+        """From options in their groups: (type, vCPUs, memory, disk) and (key files, host selector, ports, labels)."""
+        return cls(name, namespace, gpus, image, *size, lists[0], cloud_init_file, *lists[1:])
+
     @property
     def say_nothing(self) -> bool:
         """Whether nothing about the VM was given, so that a person must be asked."""
@@ -48,8 +63,10 @@ class Wishes:
         return not any(what)
 
 
-def document_of(session: Session, wishes: Wishes) -> dict[str, Any]:
+def document_of(session: Session, wishes: Wishes, *, may_make_key: bool = True) -> dict[str, Any]:
     """The VirtualMachine document. The door checks it; only what is no field of it is checked here.
+
+    A user without any key gets a pair of ours; with `may_make_key` false none is made, for dry runs.
 
     Raises:
         InvalidInput, NotFound: a name is missing, a file cannot be read, a model is unknown.
@@ -58,7 +75,10 @@ def document_of(session: Session, wishes: Wishes) -> dict[str, Any]:
 
     if not wishes.name:
         raise InvalidInput("the VM has no name", hint="hikube gpu vm create NAME --gpu MODEL[:COUNT]")
-    keys = keys_from(list(wishes.ssh_key_files)) if wishes.ssh_key_files else default_keys(Path.home(), data_dir())
+    if wishes.ssh_key_files:
+        keys = keys_from(list(wishes.ssh_key_files))
+    else:
+        keys = default_keys(Path.home(), data_dir(), may_make=may_make_key)
     say(keys.said)
     spec: dict[str, Any] = {
         "gpus": gpu_documents(session.tables, wishes.gpus),

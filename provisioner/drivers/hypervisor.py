@@ -192,11 +192,30 @@ class Console(Protocol):
 class Hypervisor(Protocol):
     """One open connection to one host; safe to use from several threads."""
 
-    inventory: Inventory
-    volumes: Volumes
-    devices: Devices
-    domains: Domains
-    console: Console
+    @property
+    def inventory(self) -> Inventory:
+        """What the host has."""
+        ...
+
+    @property
+    def volumes(self) -> Volumes:
+        """Its storage."""
+        ...
+
+    @property
+    def devices(self) -> Devices:
+        """Its PCI functions."""
+        ...
+
+    @property
+    def domains(self) -> Domains:
+        """Its virtual machines."""
+        ...
+
+    @property
+    def console(self) -> Console:
+        """What guests print."""
+        ...
 
     def close(self) -> None:
         """Give the connection up. Idempotent."""

@@ -1,12 +1,13 @@
 """Whether KVM really works here: proven by booting a Linux kernel with it, never by the presence of /dev/kvm.
 
 A virtual machine without nested virtualisation can show a /dev/kvm that opens while every Linux guest hangs. The proof takes a
-second or two where KVM works and at most PROBE_TIMEOUT_S where it does not, so the verdict is kept for as long as this machine's
-kernel runs (its boot id).
+second or two where KVM works and at most PROBE_TIMEOUT_S where it does not, so the verdict is kept until this machine's next
+boot (its boot id).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -36,7 +37,7 @@ def probe_kvm(images: LabImages) -> Verdict:
     boot_id = BOOT_ID.read_text().strip()
     cached = paths.image_cache() / f"kvm-{os.getuid()}.json"
     if (known := _read(cached)) and known.get("boot_id") == boot_id:
-        return Verdict(usable=known["usable"], finding=known["finding"])
+        return Verdict(usable=bool(known["usable"]), finding=str(known["finding"]))
     verdict = _probe(images)
     cached.parent.mkdir(parents=True, exist_ok=True)
     cached.write_text(json.dumps({"boot_id": boot_id, **asdict(verdict)}))
@@ -54,9 +55,7 @@ def _probe(images: LabImages) -> Verdict:
 def judge(serial: str) -> Verdict:
     """The verdict on what a probe's serial console said."""
     if MARK not in serial:
-        return Verdict(
-            usable=False, finding="KVM is present but a Linux guest does not start with it: using emulation"
-        )
+        return Verdict(usable=False, finding="KVM is present but a Linux guest does not start with it: using emulation")
     if f"{MARK} nested=yes" not in serial:
         return Verdict(usable=False, finding="KVM works but cannot be nested, which a GPU host needs: using emulation")
     return Verdict(usable=True, finding="KVM works: using it")
@@ -72,7 +71,7 @@ def boot_once(images: LabImages) -> str:
             *("-kernel", str(images.kernel), "-initrd", str(images.initramfs)),
             *("-append", "console=ttyS0 quiet panic=1 hikube.probe", "-serial", f"file:{serial.name}"),
         ]
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(
                 command,
                 env=images.tools.environment(),
@@ -82,8 +81,6 @@ def boot_once(images: LabImages) -> str:
                 timeout=PROBE_TIMEOUT_S,
                 check=False,
             )
-        except subprocess.TimeoutExpired:
-            pass
         return Path(serial.name).read_text(errors="replace")
 
 

@@ -1,8 +1,8 @@
 """How a user, libvirt and the provisioner get into a host in a box: one key pair, one pinned host key, one wrapper around ssh.
 
-libvirt's ssh transport can be told which command to run as ssh, and not where known hosts are. So each host has an executable `ssh`
-in its folder that runs the real one with the host's own configuration: strict checking against the key that we made, nothing of
-the user's ~/.ssh, and one shared connection, since a handshake under emulation costs a second.
+libvirt's ssh transport can be told which command to run as ssh, and not where known hosts are. So each host's folder has an
+executable `ssh` that runs the real one with the host's own configuration: strict checking against the key that we made, nothing
+of the user's ~/.ssh, and one shared connection, since a handshake under emulation costs a second.
 
 The wrapper opens the shared connection by itself and apart from its caller: an ssh that libvirt started as a master would keep
 libvirt's pipe open and never end.

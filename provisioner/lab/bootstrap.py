@@ -20,7 +20,15 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 SECURITY_MIRROR = "http://deb.debian.org/debian-security"
 BOOTSTRAP_TIMEOUT_S = 1500
-UNWANTED = ("man", "locale", "doc", "info", "lintian")
+# Documentation is not read there, and Debian's own initramfs is not used there (see initramfs).
+UNWANTED = (
+    "/usr/share/man/*",
+    "/usr/share/locale/*",
+    "/usr/share/doc/*",
+    "/usr/share/info/*",
+    "/usr/share/lintian/*",
+    "/etc/kernel/postinst.d/initramfs-tools",
+)
 SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 
 
@@ -34,7 +42,7 @@ def bootstrap(packages: Sequence[str], *, suite: str, target: Path, package_cach
     package_cache.mkdir(parents=True, exist_ok=True)
     mirror, security = mirrors()
     signed = f"deb [signed-by={KEYRING}]"
-    excludes = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNWANTED]
+    excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in UNWANTED]
     run(
         [
             "mmdebstrap",

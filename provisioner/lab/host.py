@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.lab import paths
-from provisioner.lab.access import ALIAS, Access, make_identity, write_configuration
 from provisioner.lab.accelerator import Verdict
+from provisioner.lab.access import ALIAS, Access, make_identity, write_configuration
 from provisioner.lab.images import LabImages
 from provisioner.lab.machine import MachineFiles, machine_arguments
 from provisioner.lab.process import end_process, failure, is_running, start_process
-from provisioner.lab.progress import Progress
-from provisioner.lab.timing import record_boot, time_scale
+from provisioner.lab.timing import time_scale
 from provisioner.lab.topology import LabHost
 from provisioner.model.errors import LabError
 
@@ -76,6 +75,10 @@ class HostInABox:
         """What QEMU itself said."""
         return self.folder / "qemu.log"
 
+    def was_started(self) -> bool:
+        """Whether it ever had a port, and so has a URI."""
+        return (self.folder / "port").exists()
+
     def is_running(self) -> bool:
         """Whether its QEMU process exists."""
         return is_running(self._record)
@@ -111,19 +114,18 @@ class HostInABox:
         ]
         start_process(command, env=images.tools.environment(), record=self._record, log=self.qemu_log)
 
-    def wait_until_ready(self, verdict: Verdict, progress: Progress) -> None:
-        """Wait for SSH and libvirt, with a limit that grows with how slow this machine is.
+    def wait_until_ready(self, *, accelerator: str) -> float:
+        """Wait for SSH and libvirt, with a limit that grows with how slow this machine is; seconds until SSH answered.
 
         Raises:
             LabError: QEMU ended, or the limit passed; the logs' last lines are in the context.
         """
-        accelerator = "kvm" if verdict.usable else "tcg"
         begin_s = time.monotonic()
-        self._wait_for("true", begin_s + BOOT_LIMIT_S * time_scale(accelerator=accelerator))
-        boot_s = time.monotonic() - begin_s
-        record_boot(boot_s, accelerator=accelerator)
-        self._wait_for(READY_COMMAND, begin_s + boot_s + BOOT_LIMIT_S * time_scale(accelerator=accelerator))
-        progress(f"host {self.name} is up ({time.monotonic() - begin_s:.1f} s, SSH after {boot_s:.1f} s)")
+        limit_s = BOOT_LIMIT_S * time_scale(accelerator=accelerator)
+        self._wait_for("true", begin_s + limit_s)
+        ssh_s = time.monotonic() - begin_s
+        self._wait_for(READY_COMMAND, begin_s + ssh_s + limit_s)
+        return ssh_s
 
     def stop(self) -> None:
         """End QEMU and the shared connection; the folder stays. Safe to repeat."""

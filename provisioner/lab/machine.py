@@ -36,9 +36,7 @@ class MachineFiles:
     monitor_socket: Path
 
 
-def machine_arguments(
-    host: LabHost, files: MachineFiles, *, kvm: bool, ssh_port: int, kernel_command_line: str
-) -> list[str]:
+def machine_arguments(host: LabHost, files: MachineFiles, *, kvm: bool, ssh_port: int, kernel_command_line: str) -> list[str]:
     """QEMU's arguments after its own name. SSH is forwarded from 127.0.0.1:`ssh_port` only."""
     return [
         *("-name", f"hikube-lab-{host.name}", "-nodefaults", "-no-user-config", "-no-reboot"),
@@ -113,9 +111,7 @@ def _stand_in(index: int, gpu: StandIn) -> list[str]:
 def _identity(files: MachineFiles) -> list[str]:
     given = {"hostname": files.host_name, "authorized_keys": files.authorized_keys, "host_key": files.host_key}
     return [
-        argument
-        for name, path in given.items()
-        for argument in ("-fw_cfg", f"name=opt/hikube/{name},file={_escaped(path)}")
+        argument for name, path in given.items() for argument in ("-fw_cfg", f"name=opt/hikube/{name},file={_escaped(path)}")
     ]
 
 

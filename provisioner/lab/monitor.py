@@ -1,6 +1,6 @@
 """The little of QEMU's monitor protocol (QMP) that a lab needs: end the machine.
 
-One JSON object per line; the monitor greets, wants `qmp_capabilities`, then takes commands. Everything has a short limit on time,
+One JSON object per line; the monitor greets, wants `qmp_capabilities`, then takes commands. Everything has a short time limit,
 because a machine that does not answer is killed by its process anyway.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import socket
+from io import BufferedRWPair
 from pathlib import Path
-from typing import BinaryIO
 
 TIMEOUT_S = 5.0
 LINE_LIMIT_BYTES = 65536
@@ -29,7 +29,7 @@ def quit_machine(monitor_socket: Path) -> bool:
         return False
 
 
-def _execute(lines: BinaryIO, command: str) -> bool:
+def _execute(lines: BufferedRWPair, command: str) -> bool:
     lines.write(json.dumps({"execute": command}).encode() + b"\n")
     lines.flush()
     for _ in range(LINES_LIMIT):

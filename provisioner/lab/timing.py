@@ -1,6 +1,6 @@
 """How fast boxes are on this machine, so that waiting for one can be as patient as needed and not more.
 
-The first start on a machine is waited for generously; its time is then kept in the cache, per accelerator, and every limit on time
+The first start on a machine is waited for generously; its time is then kept in the cache, per accelerator, and every time limit
 that concerns a box or a guest in it is scaled by it. 1.0 is REFERENCE_BOOT_S, measured on two quiet cores under emulation.
 """
 

@@ -30,8 +30,10 @@ def problem_with_name(name: str, *, longest: int = LONGEST_LABEL) -> str:
 
 
 def suggested_name(name: str, *, longest: int = LONGEST_LABEL) -> str | None:
-    """The nearest valid name to an invalid one, or None if hardly anything is left of it."""
-    made = re.sub(r"-{2,}", "-", re.sub(r"[^a-z0-9-]", "-", name[:200].lower())).strip("-")[:longest].strip("-")
+    """The nearest valid name to an invalid one, or None if it is too long or hardly anything is left of it."""
+    if len(name) > longest:
+        return None
+    made = re.sub(r"-{2,}", "-", re.sub(r"[^a-z0-9-]", "-", name.lower())).strip("-")
     return made if len(made) >= 3 and len(made) * 2 > len(name) else None
 
 

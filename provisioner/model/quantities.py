@@ -15,7 +15,7 @@ MAXIMUM_BYTES = 2**63 - 1
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _QUANTITY = re.compile(
-    r"(?P<number>[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?P<suffix>[EPTGMk]i|[numkMGTPE]|[eE][+-]?[0-9]{1,3}|)",
+    r"(?P<number>[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?P<suffix>[EPTGMK]i|[numkMGTPE]|[eE][+-]?[0-9]{1,3}|)",
     re.ASCII,
 )
 _SUFFIXES = "Ki, Mi, Gi, Ti (powers of 1024) or k, M, G, T (powers of 1000)"
@@ -33,7 +33,7 @@ def amount_of(text: str) -> Fraction:
     if text.startswith("-"):
         raise ValueError(f"{text!r} is negative")
     matched = _QUANTITY.fullmatch(text.removeprefix("+"))
-    if matched is None or matched["suffix"] == "ki":
+    if matched is None:
         raise ValueError(_what_is_wrong(text))
     return Fraction(matched["number"].rstrip(".")) * _factor(matched["suffix"])
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 
 from provisioner.model.catalogue import GpuCatalogue
 from provisioner.model.image import Image
@@ -45,6 +44,8 @@ class Tables:
 
 @cache
 def _builtin() -> Tables:
+    from importlib.resources import files  # costs as much as reading the files  # noqa: PLC0415
+
     folder = files("provisioner.model.data")
     tables = Tables()
     for name in BUILT_IN_FILES:

@@ -1,7 +1,7 @@
 """Which of a host's free GPUs a VM gets: close together, and so that large groups stay whole for those who need them.
 
 Three circles are tried from the inside out: GPUs under one PCIe bridge, on one NUMA node, on the host. Within the first
-circle that can serve the request, the fullest place is taken (fewest free GPUs left over); ties go to the lower address.
+circle that can serve the request, the fullest NUMA node and then the fullest place is taken; ties go to the lower address.
 Where a place spans several bridges, bridges are emptied whole before another is begun.
 """
 
@@ -79,12 +79,12 @@ def _serves(gpus: Iterable[GpuView], needs: Sequence[GpuNeed]) -> bool:
 
 
 def _cost(place: list[GpuView], *, free: list[GpuView], host: HostView, memory_mib: int) -> tuple[bool, int, int, str]:
-    """Smaller is better: memory beside it, few GPUs in the place, few on its node, the lower address."""
+    """Smaller is better: memory beside it, few free GPUs on its node, few in the place itself, the lower address."""
     nodes = {gpu.facts.numa_node for gpu in place}
     node = next(iter(nodes)) if len(nodes) == 1 else None
     is_short = node is not None and host.free_memory_of_node_mib.get(node, memory_mib) < memory_mib
     on_nodes = sum(gpu.facts.numa_node in nodes for gpu in free)
-    return (is_short, len(place), on_nodes, place[0].facts.address)
+    return (is_short, on_nodes, len(place), place[0].facts.address)
 
 
 def _taken(place: list[GpuView], needs: Sequence[GpuNeed]) -> list[GpuView]:
@@ -105,7 +105,7 @@ def _whole_bridges(gpus: list[GpuView], *, count: int) -> list[GpuView]:
     while len(taken) < count:
         missing = count - len(taken)
         enough = [bridge for bridge in bridges if len(bridge) >= missing]
-        chosen = max(enough, key=len) if enough else max(bridges, key=len)
+        chosen = min(enough, key=len) if enough else max(bridges, key=len)
         bridges.remove(chosen)
         taken += chosen[:missing]
     return taken

@@ -10,7 +10,7 @@ import io
 import pytest
 
 from provisioner.drivers.hypervisor import DomainState
-from provisioner.model.errors import Conflict, DeviceBusy, HypervisorError, InvalidInput, NotFound
+from provisioner.model.errors import Conflict, DeviceBusy, HypervisorError, InvalidInput, NotFound, Unsupported
 from tests.contract.hypervisors import LIMIT_S
 
 MIB = 1024**2
@@ -57,7 +57,7 @@ class TestDomains:
     def test_a_device_that_does_not_exist_is_found_out_at_the_start(self, bench):
         bench.needs("devices")
         bench.define(bench.name(), functions=("0000:dc:1a.0",))
-        with pytest.raises((NotFound, HypervisorError, DeviceBusy)):
+        with pytest.raises((NotFound, HypervisorError, DeviceBusy, Unsupported)):
             bench.hypervisor.domains.start(bench.name(), timeout_s=LIMIT_S)
         assert bench.state(bench.name()) is DomainState.OFF
 

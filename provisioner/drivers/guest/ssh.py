@@ -24,6 +24,8 @@ OUTPUT_LIMIT = 1 << 20
 ERROR_LIMIT = 2048
 PHASE_LIMIT_S = 30.0
 """Of one phase before the command, however large the budget is: a guest that is stuck there is better asked afresh."""
+BANNER_SHARE = 0.8
+"""Of a phase: the banner's time-out must come before that of the key exchange around it, which would hide the cause."""
 JUMP_END_S = 2.0
 """How long to wait for ssh to say why it failed, after its connection broke."""
 _LOG = "hikube.ssh"
@@ -118,7 +120,7 @@ def _log_in(client: paramiko.SSHClient, way: Way, door: GuestDoor, budget: _Budg
             pkey=key,
             sock=way.socket,
             timeout=phase_s,
-            banner_timeout=phase_s,
+            banner_timeout=phase_s * BANNER_SHARE,
             auth_timeout=phase_s,
             channel_timeout=phase_s,
             allow_agent=False,

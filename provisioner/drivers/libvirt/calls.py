@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Calls:
     def __init__(self, *, name: str, limit: int = 8) -> None:
         self._name = name
         self._limit = limit
-        self._queue: queue.SimpleQueue[_Call[object] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._workers = 0
         self._open_calls = 0
@@ -125,7 +125,7 @@ class Calls:
                 self._queue.put(None)
             self._workers = 0
 
-    def _submit(self, call: _Call[object]) -> None:
+    def _submit(self, call: _Call[Any]) -> None:
         with self._lock:
             self._open_calls += 1
             if self._workers < min(self._open_calls, self._limit):

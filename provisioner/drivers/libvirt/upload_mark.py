@@ -6,8 +6,9 @@ another upload of the same name, whose business the mark now is.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import libvirt
 
@@ -21,36 +22,37 @@ _PIECE_BYTES = 512
 _TOKENS = 2**21
 
 
-def put(pool: libvirt.virStoragePool, name: str) -> int:
-    """Set our mark, in place of any other; returns the number that `remove` wants to see."""
-    clear(pool, name)
-    token = (1 + secrets.randbelow(_TOKENS)) * _PIECE_BYTES
-    pool.createXML(volume_xml.render(name + _SUFFIX, size_bytes=token, image_format="raw", allocation_bytes=0), 0)
-    return token
+@contextlib.contextmanager
+def hidden(pool: libvirt.virStoragePool, name: str, *, what: str) -> Iterator[None]:
+    """Hide the volume of that name while the block runs; a block that fails leaves no volume.
 
-
-def remove(pool: libvirt.virStoragePool, name: str, token: int, *, what: str) -> None:
-    """Take our mark away: the volume is complete.
+    If not even that can be done (the connection is lost), the mark stays and keeps the broken volume out of sight.
 
     Raises:
-        Conflict: the mark is another upload's, or gone with the volume.
+        Conflict: another upload of the same name, or its deletion, overtook this one.
     """
-    mark = _lookup(pool, name)
-    if mark is None or int(mark.info()[1]) != token:
+    token = _put(pool, name)
+    try:
+        yield
+    except BaseException:
+        _give_up(pool, name, token)
+        raise
+    mark = _ours(pool, name, token)
+    if mark is None:
         raise Conflict(what, why="another upload of the same name, or its deletion, overtook this one")
     mark.delete(0)
 
 
 def clear(pool: libvirt.virStoragePool, name: str) -> None:
     """Take any mark away."""
-    mark = _lookup(pool, name)
+    mark = _lookup(pool, name + _SUFFIX)
     if mark is not None:
         mark.delete(0)
 
 
 def is_on(pool: libvirt.virStoragePool, name: str) -> bool:
     """Whether the volume of that name is not complete."""
-    return _lookup(pool, name) is not None
+    return _lookup(pool, name + _SUFFIX) is not None
 
 
 def hidden_names(names: Iterable[str]) -> frozenset[str]:
@@ -59,9 +61,32 @@ def hidden_names(names: Iterable[str]) -> frozenset[str]:
     return marks | frozenset(name.removesuffix(_SUFFIX) for name in marks)
 
 
+def _put(pool: libvirt.virStoragePool, name: str) -> int:
+    """Set our mark, in place of any other; its number."""
+    clear(pool, name)
+    token = (1 + secrets.randbelow(_TOKENS)) * _PIECE_BYTES
+    pool.createXML(volume_xml.render(name + _SUFFIX, size_bytes=token, image_format="raw", allocation_bytes=0), 0)
+    return token
+
+
+def _ours(pool: libvirt.virStoragePool, name: str, token: int) -> libvirt.virStorageVol | None:
+    mark = _lookup(pool, name + _SUFFIX)
+    return mark if mark is not None and int(mark.info()[1]) == token else None
+
+
+def _give_up(pool: libvirt.virStoragePool, name: str, token: int) -> None:
+    try:
+        mark = _ours(pool, name, token)
+        for volume in (_lookup(pool, name), mark) if mark is not None else ():
+            if volume is not None:
+                volume.delete(0)
+    except libvirt.libvirtError:
+        return  # the mark stays, which is its purpose; the error that led here is the one to tell
+
+
 def _lookup(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
     try:
-        return pool.storageVolLookupByName(name + _SUFFIX)
+        return pool.storageVolLookupByName(name)
     except libvirt.libvirtError as error:
         if is_not_found(error):
             return None

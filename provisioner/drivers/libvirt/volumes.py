@@ -83,12 +83,11 @@ class LibvirtVolumes:
 
         def upload(raw: libvirt.virConnect) -> Volume:
             place = raw.storagePoolLookupByName(pool)
-            token = upload_mark.put(place, name)
-            pools.delete(place, name)
-            xml = volume_xml.render(name, size_bytes=size_bytes, image_format="raw", allocation_bytes=0)
-            volume = place.createXML(xml, 0)
-            streams.upload(raw, volume, content, size_bytes=size_bytes, on_sent=on_sent)
-            upload_mark.remove(place, name, token, what=what)
+            with upload_mark.hidden(place, name, what=what):
+                pools.delete(place, name)
+                xml = volume_xml.render(name, size_bytes=size_bytes, image_format="raw", allocation_bytes=0)
+                volume = place.createXML(xml, 0)
+                streams.upload(raw, volume, content, size_bytes=size_bytes, on_sent=on_sent)
             pools.refresh(place)
             return pools.read(volume)
 

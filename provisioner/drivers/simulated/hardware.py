@@ -62,6 +62,8 @@ class SimulatedHardware:
     """Capacity in bytes by name; a pool lives in /var/lib/libvirt/<name>."""
     networks: tuple[str, ...] = ("default",)
     kvm: KvmKind = "works"
+    has_iommu: bool = True
+    """Whether the IOMMU is switched on in firmware and kernel; without it no function is in a group."""
 
 
 class HardwareChanges(TypedDict, total=False):
@@ -74,12 +76,14 @@ class HardwareChanges(TypedDict, total=False):
     pools: dict[str, int]
     networks: tuple[str, ...]
     kvm: KvmKind
+    has_iommu: bool
 
 
 def build_state(name: str, hardware: SimulatedHardware) -> HostState:
     """The host as it is right after its own boot: every device on the driver that the kernel chose."""
     functions = [function for index, gpu in enumerate(hardware.gpus) for function in _functions(index, gpu)]
     for function in functions:
+        function.iommu_group = function.iommu_group if hardware.has_iommu else None
         function.probe()
     return HostState(
         name=name,

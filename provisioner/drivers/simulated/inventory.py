@@ -8,6 +8,7 @@ from provisioner.drivers.simulated.link import Link
 from provisioner.drivers.simulated.state import FunctionState, HostState
 from provisioner.model.gpu_host import (
     GpuFacts,
+    GpuHealth,
     GPUHostStatus,
     GpuRule,
     HostCapabilities,
@@ -79,6 +80,8 @@ def _gpu(state: HostState, function: FunctionState) -> GpuFacts:
         pcie_parent=function.pcie_parent,
         link_speed_gts=16.0,
         link_width=16,
+        health=GpuHealth.OK if function.iommu_group is not None else GpuHealth.UNUSABLE,
+        health_message="" if function.iommu_group is not None else "it is in no IOMMU group",
     )
 
 

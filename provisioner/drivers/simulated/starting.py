@@ -19,13 +19,16 @@ def check(state: HostState, config: DomainConfig) -> None:
 
     Raises:
         DeviceBusy: a passed function, or a member of its group, is in use or on another driver than vfio-pci.
-        Unsupported: the CPU mode does not exist for this kind of domain, or a passed function is a bridge.
+        Unsupported: the CPU mode does not exist for this kind of domain, or the host cannot pass this function, or any.
         NotFound, Conflict: a network is missing, or not active.
         HypervisorError: a function or a volume is missing, or memory is short.
     """
     _check_cpu(config)
     for interface in config.interfaces:
         _check_network(state, config, interface.network)
+    if config.devices and not any(function.iommu_group is not None for function in state.functions.values()):
+        why = "unsupported configuration: host doesn't support passthrough of host PCI devices"
+        raise Unsupported(f"Domain {config.name} cannot start", why=why)
     functions = [_function(state, config, device.host_address) for device in config.devices]
     for function in functions:
         _check_free(state, config, function)

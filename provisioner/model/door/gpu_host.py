@@ -46,6 +46,7 @@ def _rules(place: Place | None) -> tuple[GpuRule, ...]:
 
 
 def _rule(item: Place) -> GpuRule:
+    before = item.findings.noted
     fields = fields_of(item, ("vendor", "class", "ids", "addresses"))
     rule = GpuRule(
         vendor=_hexadecimal(fields.get("vendor"), _VENDOR, "a PCI vendor such as 10de"),
@@ -60,14 +61,14 @@ def _rule(item: Place) -> GpuRule:
             if (address := read.pci_address(each))
         ),
     )
-    if not (rule.vendor or rule.pci_class or rule.ids or rule.addresses) and not fields:
+    if rule == GpuRule() and item.findings.noted == before:
         item.mistake("an empty rule would make every device of the host a GPU; say vendor, class, ids or addresses")
     return rule
 
 
 def _hexadecimal(place: Place | None, form: re.Pattern[str], described: str) -> str:
     value = scalars.text(place).strip().lower().removeprefix("0x")
-    if place is None:
+    if place is None or not value:
         return ""
     if not form.fullmatch(value):
         place.mistake(f"{shown(value)} is not {described}")

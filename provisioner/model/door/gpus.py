@@ -29,7 +29,7 @@ def read_gpus(place: Place | None, catalogue: GpuCatalogue) -> tuple[GpuRequest,
             item.mistake(f"a GPU is written as {{name: MODEL}}; write - name: {item.node.text[:60]}")
             continue
         fields = fields_of(item, ("name",), hints=_HINTS)
-        if is_missing(item, fields, "name"):
+        if is_missing(item, fields, "name", instead=("deviceName", "model")):
             item.mistake("a GPU has no name; give its model", allowed=_short_names(catalogue))
         elif "name" in fields and (name := _canonical(fields["name"], catalogue)):
             requests.append(GpuRequest(name=name))
@@ -59,7 +59,7 @@ def check_gpu_memory(place: Place, gpus: Place | None, *, spec: VirtualMachineSp
         size = guest_size(spec, tables)
     except InvalidInput as error:
         if not place.findings.mistakes:
-            place.mistake(f"{error.what}{f': {error.why}' if error.why else ''}")
+            place.mistake(f"{error.what[0].lower()}{error.what[1:]}{f': {error.why}' if error.why else ''}")
         return
     models = [tables.gpus.resolve(request.name) for request in spec.gpus]
     if gpus is not None and size.memory_mib < LEAST_MEMORY_MIB and any(model and model.is_nvidia for model in models):

@@ -67,11 +67,11 @@ def _kind(place: Place, fields: dict[str, Place]) -> KindWords | None:
     kind = scalars.verbatim(fields.get("kind"))
     version = scalars.verbatim(fields.get("apiVersion"))
     words = WORDS.get(kind)
-    if words is None or (version and _is_foreign(version)):
-        _note_unknown_kind(place, fields, kind, version)
-        return None
     if kind in REFUSED_KINDS:
         fields["kind"].mistake(REFUSED_KINDS[kind])
+        return None
+    if words is None or (version and _is_foreign(version)):
+        _note_unknown_kind(place, fields, kind, version)
         return None
     if version != words.api_version:
         where = fields.get("apiVersion", place)
@@ -97,7 +97,7 @@ def _note_unknown_kind(place: Place, fields: dict[str, Place], kind: str, versio
 def _metadata(place: Place, metadata: Place | None, words: KindWords, namespace: str) -> Metadata:
     hints = {"generateName": "give the object a name; names are not made up here"}
     fields = fields_of(metadata, ("name", "namespace", "labels", "annotations"), ignored=_STORE_FIELDS, hints=hints)
-    if metadata is None or is_missing(metadata, fields, "name"):
+    if metadata is None or is_missing(metadata, fields, "name", instead=("generateName",)):
         (metadata or place).mistake("metadata.name is missing")
     longest = names.LONGEST_VM_NAME if words.kind in {"VirtualMachine", "VMInstance", "VMDisk"} else names.LONGEST_LABEL
     if not words.is_namespaced and "namespace" in fields and scalars.verbatim(fields["namespace"]):

@@ -59,12 +59,15 @@ class Findings:
     """Lines and columns that stand before the text read, where it is a block of a larger file."""
     mistakes: list[Mistake] = field(default_factory=list)
     warnings: list[Mistake] = field(default_factory=list)
+    noted: int = 0
+    """How often a mistake was noted, repetitions included."""
     left_out: int = 0
     """Mistakes beyond the limit: counted, not kept."""
 
     def note(self, mistake: Mistake, *, warning: bool = False) -> None:
         """Keep a mistake (or warning) unless there are too many already."""
         kept = self.warnings if warning else self.mistakes
+        self.noted += not warning
         if len(kept) < MOST_MISTAKES:
             if mistake not in kept[-50:]:  # what an alias repeats is said once
                 kept.append(mistake)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from provisioner.model import names
 from provisioner.model.door import scalars
-from provisioner.model.door.nodes import shown
+from provisioner.model.door.nodes import ScalarNode, shown
 from provisioner.model.door.places import Place, members_of
 from provisioner.model.suggestions import nearest
 
@@ -32,13 +32,14 @@ _ADDRESS = re.compile(r"([0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]", re.IGNO
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,62}", re.ASCII)
 
 
-def name(place: Place | None, default: str = "", *, longest: int = names.LONGEST_LABEL) -> str:
-    """A name of an object."""
-    if place is None:
+def name(place: Place | None, default: str = "", *, longest: int = names.LONGEST_LABEL, may_be_empty: bool = False) -> str:
+    """A name of an object. An empty text counts as absent where there is a default, or where it may be empty."""
+    if place is None or (isinstance(place.node, ScalarNode) and place.node.text == "" and (default or may_be_empty)):
         return default
+    before = place.findings.noted
     value = scalars.text(place, default)
-    problem = names.problem_with_name(value, longest=longest) if value or default == "" else ""
-    if not problem or value == default:
+    problem = names.problem_with_name(value, longest=longest)
+    if not problem or place.findings.noted > before:
         return value
     place.mistake(f"{shown(value)}: {problem}", did_you_mean=names.suggested_name(value, longest=longest))
     return default

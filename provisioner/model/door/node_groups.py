@@ -45,7 +45,7 @@ def group_values(place: Place, fields: dict[str, Place], tables: Tables) -> dict
         "log_serial_console": scalars.boolean(fields.get("logSerialConsole")),
     }
     if "storageClass" in fields:
-        values["storage_class"] = read.name(fields["storageClass"])
+        values["storage_class"] = read.name(fields["storageClass"], may_be_empty=True)
     if "maxUnhealthy" in fields:
         values["max_unhealthy"] = share(fields["maxUnhealthy"])
     if "nodeStartupTimeout" in fields:
@@ -58,7 +58,7 @@ def duration(place: Place | None, default: str = "") -> str:
     """A duration as Go writes it: `20m`, `1h30m`."""
     value = scalars.text(place, default)
     if place is not None and value and not _DURATION.fullmatch(value):
-        guess = f"{value}s" if value.isdigit() else None
+        guess = f"{value}m" if value.isdigit() else None
         place.mistake(f"{shown(value)} is no duration such as 20m, 90s or 1h30m", did_you_mean=guess)
         return default
     return value

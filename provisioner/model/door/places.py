@@ -73,13 +73,16 @@ def fields_of(
     return found
 
 
-def is_missing(place: Place, fields: Mapping[str, Place], name: str) -> bool:
-    """Whether a required field is absent, and not just misspelt or below something that is no mapping, both noted already."""
+def is_missing(place: Place, fields: Mapping[str, Place], name: str, *, instead: Collection[str] = ()) -> bool:
+    """Whether a required field is absent, and nothing noted already says so.
+
+    That is: it is not misspelt, no key of `instead` stands for it, and the place is a mapping at all.
+    """
     if name in fields:
         return False
     if isinstance(place.node, MapNode):
         others = [entry.key for entry in place.node.entries if entry.key not in fields]
-        return name in others or nearest(name, others) is None
+        return name in others or not (nearest(name, others) or set(instead) & set(others))
     return isinstance(place.node, ScalarNode) and place.node.is_null
 
 
@@ -104,6 +107,20 @@ def items_of(place: Place | None, *, of_what: str, most: int = 1_000) -> list[Pl
         Place(item, f"{place.path}[{number}]", item.position, place.document, place.findings)
         for number, item in enumerate(place.node.items)
     ]
+
+
+def refuse_repeated(named: Iterable[tuple[str, Place]], *, what: str) -> None:
+    """That no name is listed twice; empty names are of no concern."""
+    seen: set[str] = set()
+    for name, place in named:
+        if name and name in seen:
+            place.mistake(f"{what} {shown(name)} is listed twice")
+        seen.add(name)
+
+
+def is_empty(place: Place | None) -> bool:
+    """Whether a list is absent or has no items; what is no list is not empty, but wrong."""
+    return place is None or (isinstance(place.node, ListNode) and not place.node.items)
 
 
 def _entries(place: Place | None) -> tuple[Entry, ...]:

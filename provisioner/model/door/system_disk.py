@@ -21,8 +21,9 @@ MOST_STORAGE = "64Ti"
 
 def read_system_disk(place: Place | None, *, profile: str, tables: Tables, owner: Place) -> SystemDisk:
     """The system disk; image and size follow from the instance profile where they are not given."""
-    fields = fields_of(place, ("image", "storage", "size", "storageClass"))
-    image = image_name(fields.get("image"), tables) or _image_of_profile(place or owner, fields, profile=profile, tables=tables)
+    is_listed = place is not None and place.path.endswith("]")
+    fields = fields_of(place, ("image", "storage", "size", "storageClass"), ignored=("name", "bus") if is_listed else ())
+    image = image_name(fields.get("image"), tables, may_be_empty=True) or _image_of_profile(place or owner, fields, profile=profile, tables=tables)
     return SystemDisk(
         image=image,
         storage=storage_for(fields, image=image, tables=tables),
@@ -30,21 +31,9 @@ def read_system_disk(place: Place | None, *, profile: str, tables: Tables, owner
     )
 
 
-def legacy_system_disk(item: Place, fields: dict[str, Place], *, is_taken: bool) -> SystemDisk | None:
-    """The system disk where a document lists it among the disks with a size, as the first documents did."""
-    if is_taken:
-        item.mistake("a disk with a size of its own is a VMDisk; make one, and give only its name here")
-        return None
-    item.warn("a disk with a size among the disks is the older way to write systemDisk: {storage}")
-    return SystemDisk(
-        storage=scalars.size(fields.get("storage") or fields.get("size"), DEFAULT_STORAGE, most=MOST_STORAGE),
-        storage_class=read.name(fields.get("storageClass"), "replicated"),
-    )
-
-
-def image_name(place: Place | None, tables: Tables) -> str:
+def image_name(place: Place | None, tables: Tables, *, may_be_empty: bool = False) -> str:
     """The name of a golden image; empty where none is given."""
-    name = read.name(place)
+    name = read.name(place, may_be_empty=may_be_empty)
     if place is not None and name and name not in tables.images:
         meant = nearest(name, tables.images)
         if meant and _is_slip(name, meant):
@@ -57,7 +46,7 @@ def storage_for(fields: dict[str, Place], *, image: str, tables: Tables) -> str:
     place = fields.get("storage") or fields.get("size")
     known = tables.images.get(image)
     least = known.spec.min_storage if known else "1Mi"
-    if old := fields.get("size"):
+    if (old := fields.get("size")) and not old.path.endswith("].size"):
         old.warn("size is accepted here; the field of the API is storage")
         both = fields.get("storage")
         if both and scalars.verbatim(both) != scalars.verbatim(old):

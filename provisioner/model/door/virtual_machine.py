@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from provisioner.model.door import names as read
 from provisioner.model.door import scalars
+from provisioner.model.door.access import read_ports, read_ssh_keys
+from provisioner.model.door.attachments import SECOND_SIZED_DISK, read_disks, read_networks
 from provisioner.model.door.cloud_init import read_cloud_init
 from provisioner.model.door.gpus import check_gpu_memory, read_gpus
 from provisioner.model.door.header import Header
-from provisioner.model.door.nodes import ListNode, ScalarNode, shown
-from provisioner.model.door.places import Place, fields_of, is_missing, items_of
+from provisioner.model.door.places import Place, fields_of, is_empty
 from provisioner.model.door.sizes import read_resources
-from provisioner.model.door.ssh_keys import problem_with_key
-from provisioner.model.door.system_disk import legacy_system_disk, read_system_disk
+from provisioner.model.door.system_disk import read_system_disk
 from provisioner.model.tables import Tables
 from provisioner.model.virtual_machine import (
-    DiskReference,
-    NetworkReference,
     RunStrategy,
     SystemDisk,
     VirtualMachine,
@@ -32,8 +30,6 @@ FIELDS = (
     "disks", "networks", "subnets", "external", "externalMethod", "externalPorts", "externalAllowICMP", "sshKeys", "cloudInit",
     "cloudInitSeed", "hostSelector",
 )  # fmt: skip
-MOST_PORTS = 100
-_BUSES = ("virtio", "sata", "scsi")
 _HINTS = {
     "gpu": "write gpus, a list of {name: MODEL}",
     "gpuCount": "repeat the entry of gpus once for every GPU",
@@ -51,9 +47,12 @@ def read_virtual_machine(header: Header, tables: Tables) -> VirtualMachine:
     fields = fields_of(header.spec, FIELDS, hints=_HINTS)
     is_instance = header.words.kind == "VMInstance"
     profile = _profile(fields, tables)
-    disks, legacy = _disks(fields.get("disks"), fields.get("systemDisk"))
-    system_disk = legacy or _system_disk(header, fields, profile=profile, tables=tables)
-    if is_instance and system_disk is None and not disks and _is_empty(fields.get("disks")):
+    disks, legacy = read_disks(fields.get("disks"))
+    disk_place = _system_disk_place(header, fields, legacy)
+    system_disk: SystemDisk | None = None
+    if disk_place is not None or not is_instance:
+        system_disk = read_system_disk(disk_place, profile=profile, tables=tables, owner=header.spec)
+    elif not disks and is_empty(fields.get("disks")):
         header.spec.mistake("there is nothing to boot from: give disks (VMDisks by name), or systemDisk")
     spec = VirtualMachineSpec(
         run_strategy=_run_strategy(fields.get("runStrategy"), fields.get("running")),
@@ -64,12 +63,12 @@ def read_virtual_machine(header: Header, tables: Tables) -> VirtualMachine:
         gpus=read_gpus(fields.get("gpus"), tables.gpus),
         system_disk=system_disk,
         disks=disks,
-        networks=_networks(fields),
+        networks=read_networks(fields.get("networks"), fields.get("subnets")),
         external=scalars.boolean(fields.get("external")),
-        external_method=_external_method(fields.get("externalMethod")),
-        external_ports=_ports(fields.get("externalPorts")),
+        external_method=scalars.one_of(fields.get("externalMethod"), ("PortList", "WholeIP"), default="PortList"),
+        external_ports=read_ports(fields.get("externalPorts")),
         external_allow_icmp=scalars.boolean(fields.get("externalAllowICMP"), True),
-        ssh_keys=_ssh_keys(fields.get("sshKeys")),
+        ssh_keys=read_ssh_keys(fields.get("sshKeys")),
         cloud_init=read_cloud_init(fields.get("cloudInit")),
         cloud_init_seed=scalars.text(fields.get("cloudInitSeed"), longest=256),
         host_selector=read.labels(fields.get("hostSelector")),
@@ -109,79 +108,14 @@ def _instance_type(place: Place | None, tables: Tables) -> str:
     return read.known_word(place, tables.instance_types, what="the instance type", default="u1.medium")
 
 
-def _system_disk(header: Header, fields: dict[str, Place], *, profile: str, tables: Tables) -> SystemDisk | None:
-    """The disk that a VirtualMachine always has, and a VMInstance only where its document shows one."""
+def _system_disk_place(header: Header, fields: dict[str, Place], legacy: Place | None) -> Place | None:
+    """Where the system disk is described: under its own name, or among the disks as the first documents had it."""
     place = fields.get("systemDisk")
-    if header.words.kind == "VMInstance":
-        if place is None:
-            return None
+    if place is not None and header.words.kind == "VMInstance":
         place.warn("a VMInstance boots from VMDisks; a systemDisk is made for it here as for a VirtualMachine")
-    return read_system_disk(place, profile=profile, tables=tables, owner=header.spec)
-
-
-def _disks(place: Place | None, system_disk: Place | None) -> tuple[tuple[DiskReference, ...], SystemDisk | None]:
-    """References to VMDisks, and the system disk where the first documents listed it among the disks."""
-    references: list[DiskReference] = []
-    legacy: SystemDisk | None = None
-    for item in items_of(place, of_what="VMDisk names", most=64):
-        if isinstance(item.node, ScalarNode):
-            references.append(DiskReference(name=read.name(item)))
-            continue
-        fields = fields_of(item, ("name", "bus", "size", "storage", "storageClass"))
-        if "size" in fields or "storage" in fields or "storageClass" in fields:
-            legacy = legacy_system_disk(item, fields, is_taken=legacy is not None or system_disk is not None) or legacy
-            continue
-        if is_missing(item, fields, "name"):
-            item.mistake("a disk has no name; give the name of a VMDisk")
-        bus = scalars.one_of(fields.get("bus"), ("", *_BUSES), default="")
-        references.append(DiskReference.model_validate({"name": read.name(fields.get("name")), "bus": bus}))
-    _refuse_repeated(place, [reference.name for reference in references], what="VMDisk")
-    return tuple(references), legacy
-
-
-def _networks(fields: dict[str, Place]) -> tuple[NetworkReference, ...]:
-    place = fields.get("networks") or fields.get("subnets")
-    if old := fields.get("subnets"):
-        if "networks" in fields:
-            old.mistake("subnets is the older name of networks; list all of them under networks")
-        else:
-            old.warn("subnets is the older name; write networks")
-    found: list[NetworkReference] = []
-    for item in items_of(place, of_what="networks ({name: NETWORK})", most=16):
-        inner = fields_of(item, ("name",)) if not isinstance(item.node, ScalarNode) else {"name": item}
-        if is_missing(item, inner, "name"):
-            item.mistake("a network has no name")
-        found.append(NetworkReference(name=read.word(inner.get("name"))))
-    _refuse_repeated(place, [network.name for network in found], what="network")
-    return tuple(found)
-
-
-def _is_empty(place: Place | None) -> bool:
-    return place is None or (isinstance(place.node, ListNode) and not place.node.items)
-
-
-def _external_method(place: Place | None) -> str:
-    return scalars.one_of(place, ("PortList", "WholeIP"), default="PortList")
-
-
-def _ports(place: Place | None) -> tuple[int, ...]:
-    if place is None:
-        return (22,)
-    items = items_of(place, of_what="port numbers", most=MOST_PORTS)
-    ports = [scalars.integer(item, 0, least=1, most=65535) for item in items]
-    _refuse_repeated(place, [str(port) for port in ports if port], what="port")
-    return tuple(ports)
-
-
-def _ssh_keys(place: Place | None) -> tuple[str, ...]:
-    keys: list[str] = []
-    for item in items_of(place, of_what="SSH public keys", most=100):
-        key = scalars.text(item, longest=16 * 1024).strip()
-        problem = problem_with_key(key) if key or scalars.verbatim(item) == "" else ""
-        if problem:
-            item.mistake(problem)
-        keys.append(key)
-    return tuple(keys)
+    if place is not None and legacy is not None:
+        legacy.mistake(SECOND_SIZED_DISK)
+    return place or legacy
 
 
 def _check_size(header: Header, fields: dict[str, Place], spec: VirtualMachineSpec, tables: Tables) -> None:
@@ -195,11 +129,3 @@ def _check_size(header: Header, fields: dict[str, Place], spec: VirtualMachineSp
             )
             return
     check_gpu_memory(place, fields.get("gpus"), spec=spec, tables=tables)
-
-
-def _refuse_repeated(place: Place | None, words: list[str], *, what: str) -> None:
-    seen: set[str] = set()
-    for word, item in zip(words, items_of(place, of_what=what), strict=False):
-        if word and word in seen:
-            item.mistake(f"{what} {shown(word)} is listed twice")
-        seen.add(word)

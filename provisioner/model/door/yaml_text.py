@@ -15,6 +15,7 @@ import yaml
 
 from provisioner.model.door.mistakes import Findings, Mistake
 from provisioner.model.door.nodes import Entry, ListNode, MapNode, Node, Position, ScalarNode, Style, shown
+from provisioner.model.door.syntax import note_syntax, why_no_key
 
 _CORE = "tag:yaml.org,2002:"
 _SCALAR_TAGS = frozenset({"str", "int", "float", "bool", "null"})
@@ -81,7 +82,7 @@ def read_documents(
     except _CannotGoOn:
         pass
     except yaml.YAMLError as error:
-        _note_syntax(error, findings, document=composer.index)
+        note_syntax(error, findings, document=composer.index)
     return composer.documents
 
 
@@ -160,15 +161,17 @@ class _Composer:
             items.append(self._node(event, depth=depth + 1))
         return ListNode(tuple(items), self._position(start), *_measure(items))
 
-    def _map(self, start: Any, depth: int) -> MapNode:
+    def _map(self, start: Any, depth: int) -> Node:
         self._tag(start, frozenset({"map"}))
         entries: dict[str, Entry] = {}
         merged: list[Node] = []
+        has_wrong_keys = False
         while not isinstance(event := self._loader.get_event(), yaml.MappingEndEvent):
             key = self._node(event, depth=depth + 1)
             value = self._node(self._loader.get_event(), depth=depth + 1)
             if not isinstance(key, ScalarNode):
-                self._note(key.position, _why_no_key(self._findings, key))
+                self._note(key.position, why_no_key(self._findings, key))
+                has_wrong_keys = True
             elif key.text == "<<" and key.style == "plain" and not key.tag:
                 merged.append(value)
             elif first := entries.get(key.text):
@@ -178,6 +181,8 @@ class _Composer:
                 entries[key.text] = Entry(key.text, key.position, value)
         for source in merged:
             self._merge(source, entries)
+        if has_wrong_keys and not entries:
+            return ScalarNode("", self._position(start))  # noted already; the field counts as absent
         return MapNode(tuple(entries.values()), self._position(start), *_measure([entry.value for entry in entries.values()]))
 
     def _merge(self, source: Node, entries: dict[str, Entry]) -> None:
@@ -246,39 +251,3 @@ def _is_readable(text: str, findings: Findings, limits: Limits) -> bool:
         findings.at(Position(1, 1), f"more than {limits.directives} lines begin with %, as YAML directives do")
         return False
     return True
-
-
-def _note_syntax(error: yaml.YAMLError, findings: Findings, *, document: int) -> None:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    at = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
-    line = _line(findings, at.line)
-    problem = str(getattr(error, "problem", None) or error)
-    context = getattr(error, "context", None)
-    message = _in_plain_words(problem, line, at.column) or f"not YAML: {problem}{f' ({context})' if context else ''}"
-    findings.at(findings.position(at.line, at.column), message, document=max(document, 1))
-
-
-def _in_plain_words(problem: str, line: str, column: int) -> str:
-    """The usual slips, said so that they can be corrected; empty for the rest."""
-    if "{{" in line:
-        return "this looks like a template ({{ … }}); give the text that it renders"
-    at = line[column - 1 : column]
-    if "cannot start any token" in problem and (at == "\t" or line.startswith("\t")):
-        return "a tab indents this line; YAML is indented with spaces"
-    if "cannot start any token" in problem and at:
-        return f"a value cannot begin with {shown(at)} unless it is quoted"
-    if "mapping values are not allowed" in problem:
-        return 'unexpected ":": quote the value, or check the indentation of this line and the one before'
-    if problem in {"did not find expected key", "did not find expected '-' indicator"}:
-        return "the indentation of this line fits no line before it"
-    return ""
-
-
-def _why_no_key(findings: Findings, key: Node) -> str:
-    if "{{" in _line(findings, key.position.line - findings.shift[0]):
-        return "this looks like a template ({{ … }}); give the text that it renders"
-    return "a key must be plain text, not a list or a mapping"
-
-
-def _line(findings: Findings, number: int) -> str:
-    return findings.lines[number - 1] if 1 <= number <= len(findings.lines) else ""

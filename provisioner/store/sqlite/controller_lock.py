@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _RECORD_BYTES = 1024
 """Written and read in one piece, so nobody sees half of it."""
+_COMMAND_LETTERS = 120
+"""At most six bytes each in JSON; the record holds them."""
 _ATTEMPTS = 50
 _PAUSE_S = 0.002
 
@@ -85,15 +87,11 @@ class ControllerLock:
         """Take it if it is free; True if it is held by this object now, also if it was before."""
         if self._descriptor is not None:
             return True
+        mine = Holder(os.getpid(), self._command[:_COMMAND_LETTERS], timestamp(self._clock.now_s()))
         with translated(self._path):
             files.make_private(self._path)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        if not _lock(descriptor):
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
-        _write(descriptor, {"pid": os.getpid(), "command": self._command, "since": timestamp(self._clock.now_s())})
-        return True
+            self._descriptor = _locked(self._path, mine)
+        return self._descriptor is not None
 
     def release(self) -> None:
         """Let others have it. Repeating it is harmless."""
@@ -105,10 +103,24 @@ class ControllerLock:
 
     def holder(self) -> Holder | None:
         """Who holds it now, or None. Takes nothing from anybody, and creates no file."""
-        with _opened(self._path) as descriptor:
+        with translated(self._path), _opened(self._path) as descriptor:
             if descriptor is None or _is_free(descriptor):
                 return None
             return _read(descriptor)
+
+
+def _locked(path: str, mine: Holder) -> int | None:
+    """A descriptor that holds the lock and tells of us, or None if somebody else holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    is_ours = False
+    try:
+        if _lock(descriptor):
+            os.pwrite(descriptor, json.dumps(asdict(mine)).encode().ljust(_RECORD_BYTES), 0)
+            is_ours = True
+    finally:
+        if not is_ours:
+            os.close(descriptor)
+    return descriptor if is_ours else None
 
 
 def _lock(descriptor: int) -> bool:
@@ -151,15 +163,11 @@ def _opened(path: str) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _write(descriptor: int, record: dict[str, object]) -> None:
-    record["command"] = str(record["command"])[: _RECORD_BYTES // 8]
-    os.pwrite(descriptor, json.dumps(record).encode().ljust(_RECORD_BYTES), 0)
-
-
 def _read(descriptor: int) -> Holder:
     for _ in range(_ATTEMPTS):
         record = os.pread(descriptor, _RECORD_BYTES, 0)
         if record:
-            return Holder(**json.loads(record))
+            known = json.loads(record)
+            return Holder(known["pid"], known["command"], known["since"])
         time.sleep(_PAUSE_S)
     return Holder(pid=0, command="", since="")

@@ -52,4 +52,4 @@ def _narrow(path: str) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077 and found.st_uid == os.geteuid():
-        os.chmod(path, 0o600)
+        os.chmod(path, found.st_mode & 0o700)  # takes from others, gives nothing: a read-only file stays one

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import email
+import re
+from pathlib import Path
 from typing import Any
 
 from provisioner.drivers.guest.keys import generate_key_pair
@@ -23,3 +26,16 @@ def plan_with(**changes: Any) -> tuple[SeedPlan, SeedContent]:
     }
     plan = SeedPlan(**(fields | changes))
     return plan, seed_content(plan)
+
+
+def relocated_boothook(content: SeedContent, folder: Path) -> str:
+    """The seed's boothook, with everything that it writes moved below `folder`: what cloud-init would run, run by a test."""
+    parts = [part for part in email.message_from_bytes(content.vendor_data).walk() if part.get_filename() == "hikube-boothook"]
+    payload = parts[0].get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    script = payload.decode().removeprefix("#cloud-boothook\n").replace("restorecon", "no-such-program")
+    script = re.sub(r"(?<![\w.])/usr/local/sbin/", f"{folder}/usr/local/sbin/", script)
+    for function in ('def hand_over(root: str = "/")', 'def install(line: str, root: str = "/")'):
+        assert function in script
+        script = script.replace(function, function.replace('"/"', f'"{folder}"'))
+    return script

@@ -18,7 +18,7 @@ from provisioner.drivers.guest.keys import generate_key_pair
 from provisioner.drivers.images.seed import build_seed_iso, read_seed_iso
 from provisioner.model.errors import ImageError
 from templates.guest import DriverInstall, SeedContent, pinned_host_key
-from tests.unit.guest.seeds import plan_with
+from tests.unit.guest.seeds import plan_with, relocated_boothook
 
 
 def parts_of(content: SeedContent) -> dict[str, str]:
@@ -79,10 +79,7 @@ def test_the_boothook_is_a_shell_script_that_carries_both_programs() -> None:
 def test_the_boothook_does_what_it_says(tmp_path) -> None:
     """Run for real, with its paths moved below a folder."""
     plan, content = plan_with()
-    script = parts_of(content)["text/cloud-boothook hikube-boothook"].removeprefix("#cloud-boothook\n")
-    moved = re.sub(r"(?<![\w.])/(usr/local/sbin|root)/", rf"{tmp_path}/\1/", script)
-    moved = moved.replace("restorecon", "no-such-program").replace('root: str = "/"', f'root: str = "{tmp_path}"')
-    subprocess.run(["sh"], input=moved, text=True, check=True, timeout=30)
+    subprocess.run(["sh"], input=relocated_boothook(content, tmp_path), text=True, check=True, timeout=30)
     keys = (tmp_path / "root/.ssh/authorized_keys").read_text()
     assert keys == f'restrict,command="{tmp_path}/usr/local/sbin/hikube-report" {plan.controller_public_key}\n'
     answer = subprocess.run([tmp_path / "usr/local/sbin/hikube-report"], capture_output=True, text=True, check=True, timeout=30)
@@ -120,9 +117,7 @@ class TestPinnedHostKey:
     def config(self, **keys: str) -> str:
         return "#cloud-config\n" + yaml.safe_dump({"ssh_keys": keys})
 
-    @pytest.mark.parametrize(
-        "user_data", ["", "#cloud-config\nssh_deletekeys: false\n", "#!/bin/sh\necho\n", "#cloud-config\n[: bad"]
-    )
+    @pytest.mark.parametrize("user_data", ["", "#cloud-config\nssh_deletekeys: false", "#!/bin/sh\n", "#cloud-config\n[: bad"])
     def test_ours_where_the_user_says_nothing_about_it(self, user_data: str) -> None:
         assert pinned_host_key(user_data, "ours") == "ours"
         assert b"ed25519_private" in plan_with(user_data=user_data)[1].vendor_data

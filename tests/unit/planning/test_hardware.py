@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from provisioner.model.errors import NotFound, Unsupported
@@ -11,7 +13,7 @@ from provisioner.model.virtual_machine import DiskReference, VirtualMachine, VMI
 from provisioner.planning.hardware import HardwarePlan, plan_domain
 from tests.unit.planning.factory import BOCHS, H100, L40S, SIZE, TABLES, assigned, gpu, host, vm, vm_disk
 
-EMULATING = {"kvm": KvmVerdict(works=False, message="the test guest hung"), "spec": {"allow_emulation": True}}
+EMULATING: dict[str, Any] = {"kvm": KvmVerdict(works=False, message="the test guest hung"), "spec": {"allow_emulation": True}}
 
 
 def planned(machine: VirtualMachine, where: GPUHost, *, size: GuestSize = SIZE) -> HardwarePlan:

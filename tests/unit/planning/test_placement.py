@@ -153,6 +153,44 @@ def test_gpus_under_one_bridge_beat_gpus_on_one_node() -> None:
     assert placed.score.bridges == 1
 
 
+def test_gpus_from_several_bridges_take_whole_bridges_and_the_smallest_rest() -> None:
+    """Three of a pair, a single one and another pair: a pair and the single one, so that the other pair stays whole."""
+    pairs = {0x41: "1", 0x42: "1", 0x43: "2", 0x44: "3", 0x45: "3"}
+    gpus = [gpu(bus, parent=f"0000:40:0{bridge}.0") for bus, bridge in pairs.items()]
+    placed = yes(place(asks(3), fleet(host("a", *gpus))))
+    assert placed.gpus == ("0000:41:00.0", "0000:42:00.0", "0000:43:00.0")
+    assert placed.score.bridges == 2
+
+
+def test_a_smaller_bridge_is_taken_before_a_larger_one() -> None:
+    large = [gpu(bus, parent="0000:40:01.0") for bus in (0x41, 0x42, 0x43)]
+    small = [gpu(bus, parent="0000:40:02.0") for bus in (0x51, 0x52)]
+    placed = yes(place(asks(2), fleet(host("a", *large, *small))))
+    assert placed.gpus == ("0000:51:00.0", "0000:52:00.0")
+
+
+def test_a_rest_comes_from_the_smallest_bridge_that_has_it() -> None:
+    """Four of three, two and three: a whole three, and then one of the two rather than one of the other three."""
+    sizes = {"1": (0x41, 0x42, 0x43), "2": (0x51, 0x52), "3": (0x61, 0x62, 0x63)}
+    gpus = [gpu(bus, parent=f"0000:40:0{bridge}.0") for bridge, buses in sizes.items() for bus in buses]
+    placed = yes(place(asks(4), fleet(host("a", *gpus))))
+    assert placed.gpus == ("0000:41:00.0", "0000:42:00.0", "0000:43:00.0", "0000:51:00.0")
+
+
+def test_a_whole_node_is_worth_more_than_a_whole_bridge() -> None:
+    node_of_four = [gpu(bus, node=0) for bus in (0x41, 0x42, 0x43, 0x44)]
+    pair = [gpu(bus, node=1, parent="0000:80:01.0") for bus in (0x81, 0x82)]
+    assert yes(place(asks(1), fleet(host("a", *node_of_four, *pair)))).gpus == ("0000:81:00.0",)
+
+
+def test_between_equal_hosts_the_one_with_the_smaller_node_is_broken_up() -> None:
+    even = host("a", *(gpu(bus, node=bus // 0x80) for bus in (0x41, 0x42, 0x81, 0x82)))
+    uneven = host("b", *(gpu(bus, node=bus // 0x80) for bus in (0x41, 0x81, 0x82, 0x83)))
+    placed = yes(place(asks(1), fleet(even, uneven)))
+    assert (placed.host, placed.gpus) == ("b", ("0000:41:00.0",))
+    assert placed.reasons[0] == "b is better than a: it breaks up no larger NUMA node"
+
+
 def test_one_gpu_comes_from_the_node_that_is_broken_up_already() -> None:
     gpus = [gpu(bus, node=0) for bus in (0x41, 0x42, 0x43, 0x44)] + [gpu(0x81, node=1), gpu(0x82, node=1)]
     taken = (claim("a", "0000:81:00.0"),)
@@ -188,6 +226,8 @@ def test_a_vm_without_gpus_leaves_gpu_hosts_alone() -> None:
     placed = yes(place(asks(), fleet(host("a", gpu(0x41)), host("b"))))
     assert (placed.host, placed.gpus) == ("b", ())
     assert yes(place(asks(), fleet(host("a", gpu(0x41))))).reasons[-1] == "no host without GPUs fits"
+    full = yes(place(asks(), fleet(host("a", gpu(0x41)), host("b"), claims=(claim("a", "0000:41:00.0"),))))
+    assert (full.host, full.reasons[0]) == ("b", "b is better than a: it has 0 GPUs instead of 1, and the VM needs none")
 
 
 def test_a_host_with_kvm_beats_one_that_emulates() -> None:

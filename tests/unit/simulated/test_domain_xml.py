@@ -7,6 +7,8 @@ import pytest
 from provisioner.drivers.simulated.domain_xml import parse_domain
 from provisioner.drivers.simulated.state import PassedDevice
 from provisioner.model.errors import InvalidInput
+from provisioner.planning.plans import DomainDisk, DomainInterface, DomainPlan, PassedFunction
+from templates.domain import render_domain
 from tests.contract.hypervisors import DomainText
 
 MINIMAL = "<domain type='kvm'><name>g</name><memory>1048576</memory><os><type>hvm</type></os>{}</domain>"
@@ -68,3 +70,45 @@ def test_what_libvirt_refuses_is_refused(broken):
     with pytest.raises(InvalidInput) as caught:
         parse_domain(broken)
     assert caught.value.why
+
+
+def test_the_domain_that_hikube_writes_is_read_whole():
+    plan = DomainPlan(
+        name="hikube-default.x",
+        uuid="6f0a2d0e-5a7e-4a53-9f5b-0d1f0f6f9a11",
+        owner_uid="uid-1",
+        owner="default/x",
+        smbios_serial="s",
+        domain_type="kvm",
+        cpu_mode="host-passthrough",
+        cpu_model="",
+        machine="q35",
+        firmware="efi",
+        memory_mib=16384,
+        sockets=1,
+        cores_per_socket=4,
+        root_ports=4,
+        functions=(
+            PassedFunction("0000:41:00.0", guest_bus=3, guest_function=0, is_multifunction=True, alias="ua-gpu0"),
+            PassedFunction("0000:41:00.1", guest_bus=3, guest_function=1, is_multifunction=False, alias="ua-gpu0-1"),
+        ),
+        disks=(
+            DomainDisk("default", "x-system.qcow2", "qcow2", "vda", "virtio", boot_order=1),
+            DomainDisk("default", "x-seed.iso", "raw", "sda", "sata", is_cdrom=True),
+        ),
+        interfaces=(DomainInterface("default", "52:54:00:AA:00:01"),),
+        on_reboot="destroy",
+    )
+    config = parse_domain(render_domain(plan, pool_paths={"default": "/pool"}, console_log_path="/pool/console.log"))
+    assert (config.name, config.uuid, config.owner_uid) == (plan.name, plan.uuid, plan.owner_uid)
+    assert (config.memory_mib, config.vcpus, config.on_reboot) == (16384, 4, "destroy")
+    assert [(device.host_address, device.guest_address) for device in config.devices] == [
+        ("0000:41:00.0", "0000:03:00.0"),
+        ("0000:41:00.1", "0000:03:00.1"),
+    ]
+    assert [(disk.path, disk.is_cdrom) for disk in config.disks] == [
+        ("/pool/x-system.qcow2", False),
+        ("/pool/x-seed.iso", True),
+    ]
+    assert config.interfaces[0].mac_address == "52:54:00:aa:00:01"
+    assert config.has_console

@@ -23,7 +23,7 @@ from provisioner.model.errors import (
     NotFound,
     Unsupported,
 )
-from provisioner.model.gpu_host import DEFAULT_GPU_RULE, GpuRule
+from provisioner.model.gpu_host import DEFAULT_GPU_RULE, GpuHealth, GpuRule
 from tests.contract.hypervisors import DomainText
 
 GPU, AUDIO = "0000:41:00.0", "0000:41:00.1"
@@ -80,6 +80,16 @@ def test_a_bridge_stays_with_the_host(lab):
     hypervisor.domains.define(DomainText("h", "kvm", functions=("0000:40:00.0",)).text())
     with pytest.raises(Unsupported, match="Non-endpoint"):
         hypervisor.domains.start("h", timeout_s=10)
+
+
+def test_without_an_iommu_nothing_can_be_passed_and_the_gpus_say_so(lab):
+    hypervisor = on(lab, "plain", has_iommu=False)
+    status = hypervisor.inventory.survey((DEFAULT_GPU_RULE,))
+    assert (status.gpus[0].health, status.capabilities.vfio) == (GpuHealth.UNUSABLE, False)
+    hypervisor.devices.bind_vfio(GPU, timeout_s=10)
+    hypervisor.domains.define(DomainText("g", "kvm", functions=(GPU,)).text())
+    with pytest.raises(Unsupported, match="passthrough"):
+        hypervisor.domains.start("g", timeout_s=10)
 
 
 def test_memory_is_not_given_twice(lab):

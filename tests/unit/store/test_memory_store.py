@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from provisioner.clocks import ManualClock, SeededIdentifiers
@@ -16,7 +18,7 @@ from tests.contract.stores import changes, claim, names, secret, vm
 AWAY = StoreUnavailable("the store is away")
 
 
-def made(**settings: object) -> MemoryStore:
+def made(**settings: Any) -> MemoryStore:
     return MemoryStore(**{"clock": ManualClock(), "identifiers": SeededIdentifiers(), **settings})
 
 

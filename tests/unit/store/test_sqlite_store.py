@@ -1,4 +1,4 @@
-"""What the SQLite store promises beyond the protocol: reads beside writes, bounds on waiting, raw documents, use after the end."""
+"""What the SQLite store promises beyond the protocol: reads beside writes, bounds on waiting, raw documents, its end."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _emulated_stand_in() -> DomainPlan:
 def _disks_of_every_bus() -> DomainPlan:
     disks = [vm_disk("one"), vm_disk("two"), vm_disk("three"), vm_disk("installer", optical=True)]
     buses = {"one": "", "two": "scsi", "three": "sata", "installer": ""}
-    machine = vm(system_disk=None, disks=tuple(DiskReference(name=name, bus=bus) for name, bus in buses.items()))  # type: ignore[arg-type]
+    machine = vm(system_disk=None, disks=tuple(DiskReference(name=name, bus=bus) for name, bus in buses.items()))
     return plan_domain(machine, size=SIZE, host=host(), tables=TABLES, vm_disks=disks).plan
 
 

@@ -1,0 +1,84 @@
+"""Adding hosts and images from Python: what `host add` and `image add` do, and what other commands that make hosts use too.
+
+Every object goes through the door, like a file. With `replaces`, one that is there is changed to what is given; without,
+another spec is a conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cli.applying import Applied, Verb, create_resource, put_resource
+from cli.documents import from_options
+from cli.output import say
+from cli.session import Session
+from provisioner.model.errors import HikubeError
+from provisioner.model.gpu_host import GPUHost
+from provisioner.model.metadata import HIKUBE
+
+NOT_OF_A_SURVEY = ("conditions", "steps", "observed_generation", "quarantined", "kvm")
+"""Fields of a host's status that only the control loop knows."""
+
+
+def add_image(session: Session, name: str, *, spec: Mapping[str, Any], replaces: bool = False) -> Applied:
+    """Store an Image; `spec` has the fields of the document (`url`, `sha256`, `format`, `distribution`, `defaultUser`, …).
+
+    Raises:
+        InvalidDocuments: a field is wrong.
+        AlreadyExists: the name is taken by another spec.
+    """
+    document = {"apiVersion": HIKUBE, "kind": "Image", "metadata": {"name": name}, "spec": dict(spec)}
+    image = from_options(session, document)
+    return put_resource(session.store, image) if replaces else create_resource(session.store, image)
+
+
+def add_host(
+    session: Session,
+    name: str,
+    *,
+    spec: Mapping[str, Any],
+    labels: Mapping[str, str] | None = None,
+    probe: bool = True,
+    replaces: bool = False,
+) -> Applied:
+    """Store a GPUHost; with `probe`, after a look at it, whose findings are its first status.
+
+    Args:
+        spec: The fields of the document (`uri`, `gpuRules`, `allowEmulation`, `storagePool`, `network`, `reservedMemoryMib`).
+
+    Raises:
+        InvalidDocuments: a field is wrong.
+        AlreadyExists: the name is taken by another spec.
+        HostUnreachable, NotAllowed: it does not answer, or not to us; nothing was stored.
+    """
+    metadata = {"name": name, "labels": dict(labels or {})}
+    host = from_options(session, {"apiVersion": HIKUBE, "kind": "GPUHost", "metadata": metadata, "spec": dict(spec)})
+    assert isinstance(host, GPUHost)
+    if not replaces and session.find(host.key) is not None:
+        create_resource(session.store, host)  # a conflict is told before anything is asked of the host
+    seen = _surveyed(session, host) if probe else host
+    done = put_resource(session.store, seen) if replaces else create_resource(session.store, seen)
+    return _with_findings(session, done, seen) if probe and done.verb is not Verb.CREATED else done
+
+
+def _surveyed(session: Session, host: GPUHost) -> GPUHost:
+    from cli.planning import ports_of
+    from provisioner.lifecycle.gpu_hosts import survey_host
+
+    say(f"looking at {host.spec.uri} …")
+    try:
+        return survey_host(host, ports_of(session))
+    except HikubeError as error:
+        error.hint = error.hint or "nothing was stored; correct the URI, or add the host unseen with --no-probe"
+        raise
+
+
+def _with_findings(session: Session, done: Applied, seen: GPUHost) -> Applied:
+    """Store what the look has shown, beside what only the control loop knows."""
+    stored = done.resource
+    assert isinstance(stored, GPUHost)
+    kept = {name: getattr(stored.status, name) for name in NOT_OF_A_SURVEY}
+    status = seen.status.model_copy(update=kept)
+    updated = session.store.update_status(stored.model_copy(update={"status": status}))
+    return Applied(updated, done.verb, done.changes)
