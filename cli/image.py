@@ -94,7 +94,7 @@ def fetch(name: Annotated[str, typer.Argument(metavar="NAME", help="The image", 
 
     Prints path and digest. The digest of an image that was added without one is recorded.
     """
-    from provisioner.drivers.images.cache import ImageCache
+    from cli.planning import ports_of
     from provisioner.lifecycle.images import digest_of
     from provisioner.model.image import Image
     from provisioner.model.metadata import Key
@@ -106,7 +106,7 @@ def fetch(name: Annotated[str, typer.Argument(metavar="NAME", help="The image", 
         known = [*session.tables.images, *(item["metadata"]["name"] for item in session.raw("Image"))]
         raise no_such("Image", name, namespace="", known=known)
     meter = _Meter(name)
-    local = ImageCache(session.cache_dir / "images").fetch(image.spec.url, sha256=digest_of(image), progress=meter)
+    local = ports_of(session).images.fetch(image.spec.url, sha256=digest_of(image), progress=meter)
     meter.end()
     if isinstance(stored, Image) and not digest_of(stored):
         _record(session, stored, sha256=local.sha256, size_bytes=local.size_bytes, virtual_size_bytes=local.virtual_size_bytes)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from provisioner.drivers.guest.protocol import GuestDoor, Guests
 from provisioner.drivers.hypervisor import Connector, Hypervisor
 from provisioner.lifecycle.background import Threads
 from provisioner.lifecycle.controller import Controller
 from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.progress import Observer, Silence
+from provisioner.model.guest_report import GuestReport
 from provisioner.model.tables import Tables
 from provisioner.store.protocol import Store
 
 WORKERS = 12
+SIMULATED = "simulated:"
 
 
 class SchemeConnector:
@@ -23,7 +26,7 @@ class SchemeConnector:
 
     def connect(self, uri: str) -> Hypervisor:
         """As the chosen driver does."""
-        return self._driver("simulated" if uri.startswith("simulated:") else "libvirt").connect(uri)
+        return self._driver("simulated" if uri.startswith(SIMULATED) else "libvirt").connect(uri)
 
     def _driver(self, name: str) -> Connector:
         if name not in self._drivers:
@@ -31,20 +34,41 @@ class SchemeConnector:
         return self._drivers[name]
 
 
+class SchemeGuests:
+    """Guests of simulated hosts answer in the simulation, all others over SSH."""
+
+    def report(self, door: GuestDoor, *, timeout_s: float) -> GuestReport:
+        """As the chosen driver does."""
+        return self._driver(door).report(door, timeout_s=timeout_s)
+
+    def hand_over(self, door: GuestDoor, *, timeout_s: float) -> None:
+        """As the chosen driver does."""
+        self._driver(door).hand_over(door, timeout_s=timeout_s)
+
+    def _driver(self, door: GuestDoor) -> Guests:
+        if door.host_uri.startswith(SIMULATED):
+            from provisioner.drivers.simulated import file_guests
+
+            return file_guests()
+        from provisioner.drivers.guest.ssh import SshGuests
+
+        return SshGuests()
+
+
 def build_ports(
     store: Store, *, cache_dir: Path, tables: Tables, observer: Observer | None = None, time_scale: float = 1.0
 ) -> Ports:
     """All seams with their real implementations."""
     from provisioner.clocks import SystemClock, SystemIdentifiers
-    from provisioner.drivers.guest.ssh import SshGuests
     from provisioner.drivers.images.cache import ImageCache
 
+    clock = SystemClock()
     return Ports(
         store=store,
         connector=SchemeConnector(),
-        guests=SshGuests(),
-        images=ImageCache(cache_dir / "images"),
-        clock=SystemClock(),
+        guests=SchemeGuests(),
+        images=ImageCache(cache_dir / "images", clock=clock),
+        clock=clock,
         identifiers=SystemIdentifiers(),
         tables=tables,
         background=Threads(),

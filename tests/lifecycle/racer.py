@@ -1,7 +1,7 @@
 """One process of the race for the last GPU: `python -m tests.lifecycle.racer DATABASE NAME ROUNDS`.
 
-It takes one command a line on stdin and answers with one line of JSON: `create` makes its VM, `go` runs the production step that
-reserves, `undo` gives back, `delete` removes the VM.
+It takes one command a line on stdin and answers with one line of JSON: `create` makes its VM, `go` runs the production step
+that reserves, `undo` gives back, `delete` removes the VM.
 """
 
 from __future__ import annotations

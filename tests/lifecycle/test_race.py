@@ -1,4 +1,4 @@
-"""Two processes race for the last GPU, 100 times: one wins, the other is told why with counts, and gets it when the winner goes."""
+"""Two processes race for the last GPU, 100 times: one wins, the other is told why, and gets it when the winner goes."""
 
 from __future__ import annotations
 

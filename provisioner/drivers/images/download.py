@@ -7,8 +7,8 @@
                           ▼
                      complete, with its SHA-256
 
-A resumption asks with If-Range and the validator (ETag or Last-Modified) that was kept beside the partial file, so that halves of two
-images never meet; without a validator it begins again. What is given up on stays on the disk for the next call.
+A resumption asks with If-Range and the validator (ETag or Last-Modified) that was kept beside the partial file, so that halves
+of two images never meet; without a validator it begins again. What is given up on stays on the disk for the next call.
 """
 
 from __future__ import annotations
@@ -209,5 +209,8 @@ def _validator_of(answer: httpx.Response) -> str:
 
 
 def _in_words(error: httpx.HTTPError) -> str:
-    kind = {httpx.ConnectTimeout: "no connection in time", httpx.ReadTimeout: "the server fell silent"}.get(type(error), "")
-    return kind or str(error) or type(error).__name__
+    if isinstance(error, httpx.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, httpx.ReadTimeout):
+        return "the server fell silent"
+    return str(error) or type(error).__name__

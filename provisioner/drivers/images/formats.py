@@ -1,8 +1,8 @@
 """What a disk image is, read from its own first bytes, and which images must not be used.
 
-A downloaded qcow2 may name other files: a backing file, or an external data file. QEMU would open them on the host with its own rights
-and show them to the guest, so such an image is refused, whoever made it. So is one that is encrypted, corrupt, or newer than we know.
-Source of the fields: docs/interop/qcow2.rst of QEMU. Pure: bytes in, facts or ImageError out.
+A downloaded qcow2 may name other files: a backing file, or an external data file. QEMU would open them on the host with its own
+rights and show them to the guest, so such an image is refused, whoever made it. So is one that is encrypted, corrupt, or newer
+than we know. Source of the fields: docs/interop/qcow2.rst of QEMU. Pure: bytes in, facts or ImageError out.
 """
 
 from __future__ import annotations

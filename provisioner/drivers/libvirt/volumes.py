@@ -131,14 +131,16 @@ class LibvirtVolumes:
         self._connection.run(delete, what=f"cannot delete volume {name} of pool {pool}", timeout_s=_CREATE_TIMEOUT_S)
 
     def list(self, pool: str, *, prefix: str = "") -> tuple[Volume, ...]:
-        """Complete volumes whose name begins with `prefix`, by name.
+        """Complete volumes whose name begins with `prefix`, by name; also files that appeared behind libvirt's back.
 
         Raises:
             NotFound: there is no such pool.
         """
 
         def collect(raw: libvirt.virConnect) -> tuple[Volume, ...]:
-            volumes = {volume.name(): volume for volume in raw.storagePoolLookupByName(pool).listAllVolumes()}
+            place = raw.storagePoolLookupByName(pool)
+            pools.refresh(place)
+            volumes = {volume.name(): volume for volume in place.listAllVolumes()}
             hidden = upload_mark.hidden_names(volumes)
             wanted = sorted(name for name in volumes if name.startswith(prefix) and name not in hidden)
             found = (pools.read_if_there(volumes[name]) for name in wanted)

@@ -212,7 +212,15 @@ def _start_count_anew(view: VirtualMachineView) -> None:
     request = view.resource.metadata.annotations.get(REQUEST_ANNOTATION, "")
     is_new = status.observed_generation not in (0, view.resource.metadata.generation) or request != status.handled_request
     if is_new and (status.consecutive_failures or status.phase is Phase.FAILED) and not status.unwinding:
-        view.write(consecutive_failures=0, retry_after="", phase=Phase.PENDING, steps=(), completed=False)
+        handled = request if request.startswith("start:") else status.handled_request  # a restart is noted when it is done
+        view.write(
+            consecutive_failures=0,
+            retry_after="",
+            phase=Phase.PENDING,
+            steps=(),
+            completed=False,
+            handled_request=handled,
+        )
 
 
 def _note_request(view: VirtualMachineView, *, phase: Phase, **changes: object) -> None:

@@ -11,7 +11,8 @@ from provisioner.model.quantities import bytes_of, format_bytes, mib_of, whole_n
     ("text", "size_bytes"),
     [
         ("0", 0), ("5", 5), ("200Gi", 200 * 2**30), ("1.5Gi", 3 * 2**29), ("1G", 10**9), ("1k", 1000), ("1Ki", 1024),
-        ("1e3", 1000), ("1E3", 1000), ("1E", 10**18), ("12e-1", 2), ("1500m", 2), ("100n", 1), ("+4Mi", 4 * 2**20), (" 4Mi ", 4 * 2**20),
+        ("1e3", 1000), ("1E3", 1000), ("1E", 10**18), ("12e-1", 2), ("1500m", 2), ("100n", 1),
+        ("+4Mi", 4 * 2**20), (" 4Mi ", 4 * 2**20),
         (".5Ki", 512), ("5.", 5), ("7Ei", 7 * 2**60),
     ],
 )  # fmt: skip
@@ -22,9 +23,12 @@ def test_quantity_is_what_kubernetes_says(text: str, size_bytes: int):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no quantity"), ("Gi", "no quantity"), ("5 Gi", "write 5Gi"), ("16GB", "write 16Gi"), ("16gb", "write 16Gi"), ("1ki", "write 1Ki"),
-        ("-5Gi", "negative"), ("1,5Gi", "no quantity"), ("0x10", "no quantity"), ("8Ei", "more than 8Ei"), ("1e999", "more than 8Ei"),
-        ("9" * 65, "at most 64"), ("٣Gi", "no quantity"), ("1e1000", "no quantity"), ("NaN", "no quantity"), ("1Gi\n2", "no quantity"),
+        ("", "no quantity"), ("Gi", "no quantity"), ("5 Gi", "write 5Gi"),
+        ("16GB", "write 16Gi"), ("16gb", "write 16Gi"), ("1ki", "write 1Ki"),
+        ("-5Gi", "negative"),
+        ("1,5Gi", "no quantity"), ("0x10", "no quantity"), ("8Ei", "more than 8Ei"), ("1e999", "more than 8Ei"),
+        ("9" * 65, "at most 64"), ("٣Gi", "no quantity"), ("1e1000", "no quantity"),
+        ("NaN", "no quantity"), ("1Gi\n2", "no quantity"),
     ],
 )  # fmt: skip
 def test_what_is_no_quantity_is_told_so(text: str, says: str):
@@ -50,6 +54,7 @@ def test_formatted_size_reads_as_itself(size_bytes: int):
 @given(st.text())
 def test_any_text_is_a_quantity_or_a_sentence(text: str):
     try:
-        assert 0 <= bytes_of(text) < 2**63
+        found: object = bytes_of(text)
     except ValueError as error:
-        assert len(str(error)) > 10
+        found = str(error)
+    assert 0 <= found < 2**63 if isinstance(found, int) else len(str(found)) > 10
