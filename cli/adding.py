@@ -70,7 +70,7 @@ def _surveyed(session: Session, host: GPUHost) -> GPUHost:
     try:
         return survey_host(host, ports_of(session))
     except HikubeError as error:
-        error.hint = error.hint or "nothing was stored; correct the URI, or add the host unseen with --no-probe"
+        error.hint = "; ".join(part for part in (error.hint, "nothing was stored; --no-probe adds a host unseen") if part)
         raise
 
 

@@ -102,8 +102,8 @@ def complete_kinds(incomplete: str) -> list[str]:
     """Kinds by their plural names."""
 
     def find() -> Iterable[str]:
-        from provisioner.model.kinds import KINDS
+        from provisioner.model.kinds import WORDS
 
-        return (kind.PLURAL for kind in KINDS.values() if kind.PLURAL.startswith(incomplete))
+        return (words.plural for words in WORDS.values() if words.plural.startswith(incomplete))
 
     return _within_budget(find)

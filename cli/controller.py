@@ -58,9 +58,8 @@ def controller(
     if not workers.isdecimal() or not 1 <= int(workers) <= WORKERS_MAX:
         raise InvalidInput(f"--workers {workers!r} is no number from 1 to {WORKERS_MAX}")
     session = Session()
-    log_to_stderr()
     stop = threading.Event()
-    with session.controller_lock():
+    with session.controller_lock(), log_to_stderr():
         from provisioner.lifecycle.assembly import build_controller
 
         def end(*_: Any) -> None:

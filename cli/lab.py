@@ -97,8 +97,7 @@ def delete(name: Name = "lab") -> None:
     """End a lab's hosts and remove all that belongs to it. A lab that is not there is deleted already."""
     from provisioner import lab as labs
 
-    labs.delete(name)
-    say(f"lab {name} is gone")
+    say(f"lab {name} is gone" if labs.delete(name) else f"there is no lab {name}")
 
 
 @app.command()
@@ -161,7 +160,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
             row["host"],
             row["state"],
             str(len(row["gpus"])),
-            f"{row['memoryMiB'] / 1024:g} GiB",
+            f"{row['memoryMiB'] / 1024:g}GiB",
             str(row["vcpus"]),
             row["uri"] or "-",
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cli.places import data_dir
 
@@ -13,24 +15,35 @@ FILES_KEPT = 3
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def log_to_file() -> None:
+@contextmanager
+def log_to_file() -> Iterator[None]:
     """Send log lines to `logs/hikube.log` of the data directory; progress lines are what the terminal is for."""
     directory = data_dir() / "logs"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / "hikube.log"
     os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT, encoding="utf-8")
-    _use(handler)
+    with _using(handler):
+        yield
 
 
-def log_to_stderr() -> None:
+@contextmanager
+def log_to_stderr() -> Iterator[None]:
     """Send log lines to stderr."""
-    _use(logging.StreamHandler())
+    with _using(logging.StreamHandler()):
+        yield
 
 
-def _use(handler: logging.Handler) -> None:
+@contextmanager
+def _using(handler: logging.Handler) -> Iterator[None]:
     handler.setFormatter(logging.Formatter(FORMAT))
-    root = logging.getLogger()
+    root, ours = logging.getLogger(), logging.getLogger("hikube")
+    before = (root.handlers, ours.level)
     root.handlers = [handler]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("hikube").setLevel(logging.INFO)
+    ours.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.handlers = before[0]
+        ours.setLevel(before[1])
+        handler.close()

@@ -75,13 +75,18 @@ def _row(session: Session, name: str, label: str, views: tuple[HostView, ...]) -
 
 
 def _may_be_used(session: Session, name: str, view: HostView) -> bool:
-    """Whether a small VM with one such GPU would fit there now: what is free on a cordoned host is no offer."""
+    """Whether a small VM with one such GPU would fit there now: what is free on a cordoned host is no offer.
+
+    A host on which nobody has tried KVM yet counts: the first VM for it is what makes the control loop try.
+    """
     from provisioner.planning.fitting import Fit, fits
     from provisioner.planning.policy import PlacementPolicy
+    from provisioner.planning.refusals import Reason
     from provisioner.planning.requests import PlacementRequest, gpu_needs
 
     request = PlacementRequest(vcpus=1, memory_mib=GUEST_MEMORY_MIB, gpus=gpu_needs([name], tables=session.tables))
-    return isinstance(fits(request, view, policy=PlacementPolicy()), Fit)
+    answer = fits(request, view, policy=PlacementPolicy())
+    return isinstance(answer, Fit) or {refusal.reason for refusal in answer} == {Reason.KVM_UNPROVEN}
 
 
 def _table(rows: list[dict[str, Any]], *, wide: bool) -> str:

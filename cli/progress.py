@@ -10,14 +10,19 @@ Read from the status of the resources, so it is the same whether this process dr
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Collection
 from typing import Any
 
 from cli.output import has_live_line, say
+from cli.session import MACHINE_KINDS
 from provisioner.model.clock import seconds
 from provisioner.model.metadata import Key, Resource, find_condition
 
 LIVE_WIDTH_MAX = 110
+QUIET_S = 10.0
+"""Without a live line, a step that takes this long says what it waits for, and again whenever that changes."""
 
 
 def step_line(mark: str, step: str, duration_s: float, message: str, *, prefix: str = "") -> str:
@@ -34,6 +39,7 @@ class Progress:
         self._several = several
         self._told: set[tuple[Key, str, str]] = set()
         self._notes: dict[Key, str] = {}
+        self._waits: dict[Key, tuple[str, str]] = {}
         self._live = has_live_line()
         self._live_width = 0
 
@@ -76,18 +82,80 @@ class Progress:
 
     def _refresh(self, resource: Resource, prefix: str) -> None:
         under_way = next((record for record in reversed(resource.status.steps) if not record.finished), None)
-        if not self._live or under_way is None:
+        if under_way is None:
             return
         ready = find_condition(resource.status.conditions, "Ready")
         waited_s = self._now_s() - seconds(under_way.started)
         text = step_line("...", under_way.name, waited_s, ready.message if ready else "", prefix=prefix)[:LIVE_WIDTH_MAX]
+        if not self._live:
+            self._break_the_silence(resource.key, under_way.name, ready.reason if ready else "", waited_s, text)
+            return
         sys.stderr.write("\r" + text.ljust(self._live_width))
         sys.stderr.flush()
         self._live_width = len(text)
 
+    def _break_the_silence(self, key: Key, step: str, reason: str, waited_s: float, text: str) -> None:
+        if waited_s >= QUIET_S and self._waits.get(key) != (step, reason):
+            self._waits[key] = (step, reason)
+            say(text)
+
     def _print(self, text: str) -> None:
         self.end()
         say(text)
+
+
+class UndoneSteps:
+    """An observer that hears which steps were undone; their times run from one to the next, since undoing has no record.
+
+    Called from the workers of the control loop, read by the thread that waits.
+    """
+
+    def __init__(self, keys: Collection[Key]) -> None:
+        self._keys = frozenset(keys)
+        self._lock = threading.Lock()
+        self._last_s = time.monotonic()
+        self._told: set[tuple[Key, str]] = set()
+        self._lines: list[str] = []
+
+    def step_started(self, key: Key, step: str) -> None:
+        """A step that begins again can be undone again."""
+        with self._lock:
+            self._told.discard((key, step))
+
+    def step_waiting(self, key: Key, step: str, message: str) -> None:
+        """The status tells."""
+
+    def step_finished(self, key: Key, step: str, duration_s: float, message: str) -> None:
+        """The status tells."""
+
+    def step_undone(self, key: Key, step: str) -> None:
+        """Note the first time of each."""
+        with self._lock:
+            if key not in self._keys or (key, step) in self._told or not _leaves_something(key, step):
+                return
+            self._told.add((key, step))
+            now_s = time.monotonic()
+            prefix = f"{key.name:<16} " if len(self._keys) > 1 else ""
+            self._lines.append(step_line("undo", step, now_s - self._last_s, "", prefix=prefix))
+            self._last_s = now_s
+
+    def failed(self, key: Key, step: str, message: str) -> None:
+        """The status tells."""
+
+    def take(self) -> list[str]:
+        """The lines that nobody has taken yet."""
+        with self._lock:
+            lines, self._lines = self._lines, []
+        return lines
+
+
+def _leaves_something(key: Key, step: str) -> bool:
+    """Whether undoing the step does anything; of the others nobody wants to read."""
+    from provisioner.lifecycle.steps import nothing
+    from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
+
+    row = VIRTUAL_MACHINE.by_name.get(step) if key.kind in MACHINE_KINDS else None
+    return row is None or row.undo is not nothing
 
 
 def _mark(resource: Resource, record: Any) -> tuple[Key, str, str]:

@@ -25,7 +25,7 @@ HOST = Branch(
     {
         "add": Leaf("cli.host.add:add", "Add a host by its libvirt URI, and show its GPUs"),
         "list": Leaf("cli.host.list:list_hosts", "List hosts and how many of their GPUs are free"),
-        "show": Leaf("cli.host.show:show", "Show one host: GPUs, groups, drivers, pools, networks"),
+        "show": Leaf("cli.host.list:show", "Show one host: GPUs, groups, drivers, pools, networks"),
         "cordon": Leaf("cli.host.change:cordon", "Place no new VM on a host"),
         "uncordon": Leaf("cli.host.change:uncordon", "Let VMs be placed on a host again"),
         "remove": Leaf("cli.host.change:remove", "Forget a host that nothing lives on"),

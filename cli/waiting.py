@@ -8,6 +8,7 @@ Ctrl-C and SIGTERM detach: nothing is undone, and the way to come back is printe
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +19,13 @@ import typer
 
 from cli.logs import log_to_file
 from cli.output import say
-from cli.progress import Progress
+from cli.progress import Progress, UndoneSteps
 from cli.session import Session
 from provisioner.model.errors import StillPending
 from provisioner.model.metadata import Key, Resource, find_condition
 
 WATCH_S = 1.0
+DETACHING = b"\ndetaching: what is in flight ends first; once more to quit at once\n"
 INTERRUPTED_EXIT_CODE = 130
 
 Check = Callable[[Resource | None], bool]
@@ -48,6 +50,7 @@ class Wait:
         self._targets = list(targets)
         self._timeout_s = timeout_s
         self._progress = Progress(now_s=lambda: session.now_s, several=len(targets) > 1)
+        self._undone = UndoneSteps([target.key for target in targets])
         self._interrupted = False
 
     def run(self) -> None:
@@ -74,6 +77,8 @@ class Wait:
 
     def _over(self) -> bool:
         """Look at every target once, show its progress, and drop those that are over."""
+        for line in self._undone.take():
+            self._progress.line(line)
         for target in list(self._targets):
             resource = self._session.find(target.key)
             if resource is not None:
@@ -102,17 +107,16 @@ class Wait:
 
     def _drive(self, timeout_s: float) -> None:
         from provisioner.lifecycle.assembly import build_controller
-        from provisioner.lifecycle.progress import Silence
 
-        log_to_file()
         session = self._session
         controller = build_controller(
-            session.store, cache_dir=session.cache_dir, tables=session.tables, observer=Silence(), workers=8
+            session.store, cache_dir=session.cache_dir, tables=session.tables, observer=self._undone, workers=8
         )
-        try:
-            controller.run_until(self._stops, timeout_s=timeout_s)
-        finally:
-            controller.close()
+        with log_to_file():
+            try:
+                controller.run_until(self._stops, timeout_s=timeout_s)
+            finally:
+                controller.close()
 
     def _stops(self) -> bool:
         return self._interrupted or self._over()
@@ -129,7 +133,7 @@ class Wait:
         def detach(number: int, _frame: Any) -> None:
             self._interrupted = True
             signal.signal(number, before[number])  # a second one ends the process at once
-            say("\ndetaching: what is in flight ends first; once more to quit at once")
+            os.write(2, DETACHING)  # a handler may interrupt a write of our own: no buffered one here
 
         try:
             for number in (int(signal.SIGINT), int(signal.SIGTERM)):

@@ -8,11 +8,11 @@ import typer
 
 from cli.adding import add_host
 from cli.applying import Applied, Verb
-from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, labels, output_format
+from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, Timeout, duration_s, labels, output_format
 from cli.output import as_json, as_yaml, put, say
 from cli.render.hosts import host_text
 from cli.session import Session
-from provisioner.model.errors import InvalidInput
+from provisioner.model.errors import InvalidInput, StillPending
 from provisioner.model.gpu_host import GPUHost
 
 RULE_WORDS = {"vendor": "vendor", "class": "class", "id": "ids", "ids": "ids", "address": "addresses", "addresses": "addresses"}
@@ -42,18 +42,26 @@ def add(
     probe: Annotated[
         bool, typer.Option("--probe/--no-probe", help="Look at the host now; store nothing if it does not answer")
     ] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until it is known whether KVM really works there")
+    ] = True,
+    timeout: Timeout = "2m",
     output: Output = "table",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
     """Add a host, and show the GPUs found on it.
 
-    GPUs are NVIDIA display and 3D controllers unless --gpu-rule says otherwise. Adding the same host again changes nothing.
+    GPUs are NVIDIA display and 3D controllers unless --gpu-rule says otherwise. Whether KVM works is found by starting a tiny
+    guest on the host, once. Adding the same host again changes nothing.
     """
     form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    limit_s = duration_s(timeout)
     session = Session()
     spec = {"uri": uri, "allowEmulation": allow_emulation, "storagePool": pool, "network": network}
     spec |= _rules(gpu_rule) | _reserved(reserved_memory)
     done = add_host(session, name, spec=spec, labels=labels(label, option="--label"), probe=probe)
+    if probe and wait:
+        _settle(session, done, limit_s)
     _print(session, done, form, probed=probe)
     return UNCHANGED_EXIT_CODE if error_unchanged and done.verb is Verb.UNCHANGED else 0
 
@@ -87,8 +95,19 @@ def _rule(text: str) -> dict[str, Any]:
     return rule
 
 
+def _settle(session: Session, done: Applied, timeout_s: float) -> None:
+    """The host is stored and has answered; that the rest takes longer is no failure."""
+    from cli.goals import settled
+    from cli.waiting import Wait
+
+    try:
+        Wait(session, [settled(done.resource)], timeout_s=timeout_s).run()
+    except StillPending as pending:
+        say(f"not settled yet: {pending.why}")
+
+
 def _print(session: Session, done: Applied, form: str, *, probed: bool) -> None:
-    host = done.resource
+    host = session.find(done.resource.key) or done.resource
     assert isinstance(host, GPUHost)
     say(f"gpuhost/{host.metadata.name} {done.verb}")
     if form == "name":

@@ -45,6 +45,8 @@ def _tree(value: Any, *, depth: int) -> Iterator[str]:
         if isinstance(inner, Mapping):
             yield f"{indent}{name}:"
             yield from _tree(inner, depth=depth + 1)
+        elif isinstance(inner, list) and not any(isinstance(each, Mapping) for each in inner):
+            yield f"{indent}{name}: {', '.join(_scalar(each) for each in inner)}"
         elif isinstance(inner, list):
             yield f"{indent}{name}:"
             yield from _items(inner, depth=depth + 1)

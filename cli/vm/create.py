@@ -126,5 +126,5 @@ def _print(session: Session, done: Applied, manner: Manner) -> None:
         say(f"  log in:  hikube gpu vm ssh {name}{scope}")
         say(f"  logs:    hikube gpu vm logs {name}{scope}")
         say(f"  delete:  hikube gpu vm delete {name}{scope}")
-    elif session.controller_lock().holder() is None:
+    elif done.verb is not Verb.UNCHANGED and session.controller_lock().holder() is None:
         say(f"no control loop is running: `hikube controller`, or `hikube wait vm/{name}{scope}`, goes on")

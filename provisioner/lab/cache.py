@@ -37,7 +37,8 @@ class ImageCache:
         if complete.is_dir():
             return complete
         unfinished = self.folder / f"{UNFINISHED}{name}"
-        _throw_away(unfinished)
+        for abandoned in self.folder.glob(f"{UNFINISHED}*"):
+            _throw_away(abandoned)
         unfinished.mkdir()
         with step(progress, doing):
             build(unfinished)

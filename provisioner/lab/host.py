@@ -24,7 +24,7 @@ from provisioner.lab.accelerator import Verdict
 from provisioner.lab.access import ALIAS, Access, make_identity, write_configuration
 from provisioner.lab.images import LabImages
 from provisioner.lab.machine import MachineFiles, machine_arguments
-from provisioner.lab.process import end_process, failure, is_running, start_process
+from provisioner.lab.process import end_process, failure, is_running, signal_process, start_process
 from provisioner.lab.timing import time_scale
 from provisioner.lab.topology import LabHost
 from provisioner.model.errors import LabError
@@ -109,7 +109,6 @@ class HostInABox:
                 files,
                 kvm=verdict.usable,
                 ssh_port=port,
-                kernel_command_line=images.kernel_command_line,
             ),
         ]
         start_process(command, env=images.tools.environment(), record=self._record, log=self.qemu_log)
@@ -132,6 +131,14 @@ class HostInABox:
         self._forget_connection()
         end_process(self._record, monitor_socket=self._monitor_socket)
         self._monitor_socket.unlink(missing_ok=True)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its QEMU process: SIGSTOP makes a host that does not answer, SIGCONT brings it back.
+
+        Raises:
+            LabError: it does not run.
+        """
+        signal_process(self._record, number)
 
     def remove(self) -> None:
         """Stop it and delete its folder."""

@@ -40,7 +40,6 @@ class LabImages:
     tools: Tools
     kernel: Path
     initramfs: Path
-    kernel_command_line: str
     host_disk: Path
     guest_image: Path
     guest_sha256: str
@@ -117,7 +116,6 @@ def _described(cache: ImageCache, keys: _Keys) -> LabImages:
         tools=Tools(tools / "tree"),
         kernel=tools / "vmlinuz",
         initramfs=tools / "initramfs",
-        kernel_command_line=" ".join(read_recipe("host").kernel_command_line.split()),
         host_disk=cache.folder / keys.disk / "host.raw",
         guest_image=guest / "guest.qcow2",
         guest_sha256=(guest / "sha256").read_text(),

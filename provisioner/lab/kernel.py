@@ -50,7 +50,7 @@ class KernelModules:
         kept = self.closure(patterns)
         for path in self._needs:
             file = self.folder / path
-            if path in kept and file.suffix == ".xz":
+            if path in kept and file.suffix == ".xz" and file.exists():
                 file.with_suffix("").write_bytes(self.read(path))
             if path not in kept or file.suffix == ".xz":
                 file.unlink(missing_ok=True)

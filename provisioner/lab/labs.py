@@ -120,17 +120,18 @@ def list_labs() -> list[Lab]:
     return [Lab(topology, each) for topology, each in found if topology is not None]
 
 
-def delete(name: str) -> None:
-    """End a lab's machines and remove all that belongs to it. A lab that is not there is deleted already."""
+def delete(name: str) -> bool:
+    """End a lab's machines and remove all that belongs to it; False if there was no such lab. Safe to repeat."""
     folder = paths.lab_dir(name)
     if not folder.is_dir():
-        return
+        return False
     topology = _read_topology(folder)
     if topology is None:
         raise failure(f"{folder} is no lab", logs=())
     for host in Lab(topology, folder).hosts:
         host.remove()
     shutil.rmtree(folder)
+    return True
 
 
 def ssh_command(name: str, host: str | None = None, command: Sequence[str] = ()) -> list[str]:

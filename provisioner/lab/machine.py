@@ -16,6 +16,14 @@ from pathlib import Path
 
 from provisioner.lab.topology import LabHost, StandIn, StandInModel
 
+KERNEL_COMMAND_LINE = (
+    "console=ttyS0 quiet panic=1 intel_iommu=on iommu=pt net.ifnames=0 mitigations=off lsm=capability audit=0 nowatchdog "
+    "transparent_hugepage=always systemd.show_status=false TERM=dumb"
+)
+# A periodic tick. QEMU 10.0 (do_vmexit in svm_helper.c) changes a CPU's pending interrupts without its lock when a nested guest
+# exits, so an interrupt that arrives at that moment can be lost. A lost one-shot timer is never set again (a host was seen to
+# stall with a CPU whose timer had stopped); a periodic one comes again 4 ms later and brings what else is pending.
+EMULATION_COMMAND_LINE = "nohz=off highres=off"
 FIRST_EXPANDER_BUS = 64
 BUSES_PER_EXPANDER = 32
 # Where root ports go on their bus: above what QEMU places by itself.
@@ -36,14 +44,14 @@ class MachineFiles:
     monitor_socket: Path
 
 
-def machine_arguments(host: LabHost, files: MachineFiles, *, kvm: bool, ssh_port: int, kernel_command_line: str) -> list[str]:
+def machine_arguments(host: LabHost, files: MachineFiles, *, kvm: bool, ssh_port: int) -> list[str]:
     """QEMU's arguments after its own name. SSH is forwarded from 127.0.0.1:`ssh_port` only."""
     return [
         *("-name", f"hikube-lab-{host.name}", "-nodefaults", "-no-user-config", "-no-reboot"),
         *("-display", "none", "-vga", "none"),
         *_processor(host, kvm=kvm),
         *("-device", "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on"),
-        *("-kernel", str(files.kernel), "-initrd", str(files.initramfs), "-append", kernel_command_line),
+        *("-kernel", str(files.kernel), "-initrd", str(files.initramfs), "-append", _command_line(kvm=kvm)),
         *("-drive", f"file={_escaped(files.disk)},if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap"),
         *("-device", "virtio-blk-pci,drive=disk,addr=02.0"),
         *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"),
@@ -55,6 +63,10 @@ def machine_arguments(host: LabHost, files: MachineFiles, *, kvm: bool, ssh_port
         *("-serial", f"file:{files.serial_log}"),
         *("-qmp", f"unix:{files.monitor_socket},server=on,wait=off"),
     ]
+
+
+def _command_line(*, kvm: bool) -> str:
+    return KERNEL_COMMAND_LINE if kvm else f"{KERNEL_COMMAND_LINE} {EMULATION_COMMAND_LINE}"
 
 
 def _processor(host: LabHost, *, kvm: bool) -> list[str]:

@@ -48,6 +48,18 @@ def is_running(record: Path) -> bool:
     return _running_pid(record) is not None
 
 
+def signal_process(record: Path, number: int) -> None:
+    """Send a signal to the recorded process.
+
+    Raises:
+        LabError: it does not exist any more.
+    """
+    pid = _running_pid(record)
+    if pid is None:
+        raise LabError("the host's QEMU does not run")
+    os.kill(pid, number)
+
+
 def end_process(record: Path, *, monitor_socket: Path) -> None:
     """End the recorded process: by its monitor if it listens, by SIGKILL if it does not. Safe to repeat.
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _LONGEST_WORD = 80
+_SHORT_WORD = 4
+_NEAR, _NEAR_FOR_SHORT = 0.72, 0.65
+"""Share of letters in common; one slip in a word of three letters leaves two thirds."""
 _SEPARATORS = str.maketrans("", "", "-_. ")
 
 
@@ -24,7 +27,7 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
         return folded[wanted]
     from difflib import get_close_matches  # only a mistake pays for it
 
-    close = get_close_matches(wanted, list(folded), n=1, cutoff=0.72)
+    close = get_close_matches(wanted, list(folded), n=1, cutoff=_NEAR if len(wanted) > _SHORT_WORD else _NEAR_FOR_SHORT)
     return folded[close[0]] if close else None
 
 

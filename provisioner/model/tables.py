@@ -44,7 +44,7 @@ class Tables:
 
 @cache
 def _builtin() -> Tables:
-    from importlib.resources import files  # costs as much as reading the files  # noqa: PLC0415
+    from importlib.resources import files  # costs as much as reading the files
 
     folder = files("provisioner.model.data")
     tables = Tables()

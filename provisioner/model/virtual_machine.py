@@ -74,7 +74,7 @@ class VirtualMachineSpec(Part):
     cpu_model: str = ""
     gpus: tuple[GpuRequest, ...] = ()
     system_disk: SystemDisk | None = None
-    """Set for a VirtualMachine, None for a VMInstance."""
+    """Always set for a VirtualMachine; for a VMInstance only where its document shows one, as some of Hikube's do."""
     disks: tuple[DiskReference, ...] = ()
     networks: tuple[NetworkReference, ...] = ()
     external: bool = False

@@ -52,22 +52,19 @@ def plan_domain(
         NotFound: the spec names a VMDisk that was not given.
         Unsupported: too many functions travel with a GPU.
     """
-    domain = domain_names.domain_name(vm.key)
     disks = disks_of(vm, vm_disks=vm_disks, pool=host.spec.storage_pool)
     interfaces = _interfaces(vm, host)
-    domain_type, why_type = _domain_type(host)
-    cpu_mode, why_cpu = _cpu_mode(vm, host, domain_type=domain_type)
-    on_reboot, why_reboot = _on_reboot(host, domain_type=domain_type)
+    way = _way_to_run(vm, host)
     hole, why_hole = _hole(vm, host, tables)
     cpuset, nodeset, why_node = _node(vm, size=size, host=host)
     plan = DomainPlan(
-        name=domain,
+        name=domain_names.domain_name(vm.key),
         uuid=domain_names.domain_uuid(vm.key, cloud_init_seed=vm.spec.cloud_init_seed),
         owner_uid=vm.metadata.uid,
         owner=f"{vm.metadata.namespace}/{vm.metadata.name}",
         smbios_serial=vm.metadata.uid,
-        domain_type=domain_type,
-        cpu_mode=cpu_mode,
+        domain_type=way.domain_type,
+        cpu_mode=way.cpu_mode,
         cpu_model=vm.spec.cpu_model,
         machine=host.status.capabilities.machine,
         firmware=firmware,
@@ -78,13 +75,30 @@ def plan_domain(
         functions=passed_functions(vm.status.gpus),
         disks=disks,
         interfaces=interfaces,
-        on_reboot=on_reboot,
+        on_reboot=way.on_reboot,
         pci_hole64_kib=hole // 1024 if hole > DEFAULT_HOLE_BYTES else None,
         cpuset=cpuset,
         numa_nodeset=nodeset,
-        passes_address_width=domain_type == KVM and not vm.spec.cpu_model and hole > DEFAULT_HOLE_BYTES,
+        passes_address_width=way.domain_type == KVM and not vm.spec.cpu_model and hole > DEFAULT_HOLE_BYTES,
     )
-    return HardwarePlan(plan, tuple(filter(None, (why_type, why_cpu, why_reboot, _why_pci(plan), why_hole, why_node))))
+    return HardwarePlan(plan, tuple(filter(None, (*way.reasons, _why_pci(plan), why_hole, why_node))))
+
+
+@dataclass(frozen=True, slots=True)
+class _WayToRun:
+    """How the host's CPU and hypervisor execute the guest."""
+
+    domain_type: str
+    cpu_mode: str
+    on_reboot: str
+    reasons: tuple[str, ...]
+
+
+def _way_to_run(vm: VirtualMachine, host: GPUHost) -> _WayToRun:
+    domain_type, why_type = _domain_type(host)
+    cpu_mode, why_cpu = _cpu_mode(vm, host, domain_type=domain_type)
+    on_reboot, why_reboot = _on_reboot(host, domain_type=domain_type)
+    return _WayToRun(domain_type, cpu_mode, on_reboot, (why_type, why_cpu, why_reboot))
 
 
 def _domain_type(host: GPUHost) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +53,7 @@ class Hikube:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """As a process that goes on; the test ends it."""
-        return subprocess.Popen(
-            [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        return subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
     def file(self, name: str, text: str) -> str:
         """A file in the home directory; returns its path."""
@@ -72,7 +69,7 @@ class Hikube:
         text = re.sub(r"crash-\w+-\d+\.log", "crash-WHEN.log", text)
         text = re.sub(r"process \d+", "process PID", text)
         text = re.sub(r" +\d+\.\ds", " TIME", text)
-        return re.sub(r"\b\d+s\b(?=\s*$)", "AGE", text, flags=re.MULTILINE)
+        return re.sub(r"(?<![\w:.-])\d+[smhd](?=$| {2,})(?: {2,})?", "AGE   ", text, flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="session")
@@ -82,9 +79,7 @@ def public_key() -> str:
 
 
 @pytest.fixture
-def hikube(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], public_key: str
-) -> Iterator[Hikube]:
+def hikube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], public_key: str) -> Hikube:
     """The command with an empty home of its own."""
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "id_ed25519.pub").write_text(public_key + "\n")
@@ -98,4 +93,4 @@ def hikube(
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("HIKUBE_NAMESPACE", raising=False)
-    yield Hikube(tmp_path, capsys)
+    return Hikube(tmp_path, capsys)

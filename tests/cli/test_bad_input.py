@@ -90,7 +90,7 @@ def test_mistakes_are_data_for_programs(hikube: Hikube) -> None:
         (["gpu", "vm", "create"], 2),
         (["gpu", "vm", "create", "--gpu", "l40s"], 2),
         (["gpu", "vm", "create", "UPPER", "--gpu", "l40s"], 2),
-        (["gpu", "vm", "create", "a", "--gpu", "l40"], 2),
+        (["gpu", "vm", "create", "a", "--gpu", "l40x"], 2),
         (["gpu", "vm", "create", "a", "--gpu", "l40s:0"], 2),
         (["gpu", "vm", "create", "a", "--gpu", "l40s:99"], 2),
         (["gpu", "vm", "create", "a", "--gpu", "l40s", "--memory", "much"], 2),

@@ -30,7 +30,7 @@ class ImageServer:
 
     def __post_init__(self) -> None:
         server = self
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"image": server}))
+        self._http = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"image": server}))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/image.qcow2"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
@@ -40,6 +40,11 @@ class ImageServer:
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
+
+
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is what some tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -95,13 +95,14 @@ class Sshd:
             port=self.port,
         )
 
-    def libvirt_uri(self) -> str:
+    def libvirt_uri(self, *options: str) -> str:
         """This server as the SSH of a libvirt host, with its host key pinned by a wrapper around ssh, as the lab does it."""
         known = self.private_file("known_hosts", f"[127.0.0.1]:{self.port} {self.host_key.public_line}\n")
         wrapper = self.folder / "ssh"
         wrapper.write_text(
             f"#!/bin/sh\necho $$ >>{self.folder}/pids\n"
-            f'exec ssh -F none -o UserKnownHostsFile={known} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes "$@"\n'
+            f"exec ssh -F none -o UserKnownHostsFile={known} -o StrictHostKeyChecking=yes "
+            f'-o IdentitiesOnly=yes {" ".join(options)} "$@"\n'
         )
         wrapper.chmod(0o755)
         key = self.private_file("client_key", self.client_key.private_openssh)

@@ -165,6 +165,17 @@ class TestThroughTheHost:
         door = replace(guest.door(host_uri=host.libvirt_uri()), port=free_port())
         assert "open failed" in why_not(door)
 
+    def test_over_the_control_master_that_libvirt_left(self, start: Start) -> None:
+        guest, host = self.both(start)
+        uri = host.libvirt_uri("-o ControlMaster=auto", f"-o ControlPath={host.folder}/master", "-o ControlPersist=30")
+        wrapper = [str(host.folder / "ssh"), "-p", str(host.port), "-i", str(host.folder / "client_key")]
+        subprocess.run([*wrapper, "127.0.0.1", "true"], check=True, stderr=subprocess.DEVNULL, timeout=30)
+        try:
+            assert GUESTS.report(guest.door(host_uri=uri), timeout_s=LIMIT_S).boot_id == "b"
+            assert "forwarding request failed" in why_not(replace(guest.door(host_uri=uri), port=free_port()))
+        finally:
+            subprocess.run([*wrapper, "-O", "exit", "127.0.0.1"], check=True, stderr=subprocess.DEVNULL, timeout=30)
+
     def test_a_guest_that_never_speaks_is_given_up_and_the_jump_killed(self, start: Start) -> None:
         guest, host = self.both(start)
         with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -99,6 +99,14 @@ class TestVolumes:
         assert volumes.find(bench.pool, name) is None
         assert volumes.upload(bench.pool, name, io.BytesIO(b"a" * MIB), size_bytes=MIB).capacity_bytes == MIB
 
+    def test_a_replacement_that_breaks_off_does_not_look_like_a_good_one(self, bench):
+        bench.needs("volumes.upload")
+        volumes, name = bench.hypervisor.volumes, bench.name()
+        volumes.upload(bench.pool, name, io.BytesIO(b"a" * MIB), size_bytes=MIB)
+        with pytest.raises(HikubeError):
+            volumes.upload(bench.pool, name, io.BytesIO(b"b" * MIB), size_bytes=2 * MIB)
+        assert volumes.find(bench.pool, name) is None
+
     def test_a_volume_grows(self, bench):
         bench.needs("volumes.resize")
         volumes, name = bench.hypervisor.volumes, bench.name()

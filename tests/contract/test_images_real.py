@@ -1,9 +1,8 @@
-"""The real image cache against a real web server that cuts, changes, redirects and stalls; and files in place."""
+"""The real image cache against a real web server that cuts, changes, redirects and stalls."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from provisioner.clocks import ManualClock, SystemClock
 from provisioner.drivers.images.cache import ImageCache
 from provisioner.drivers.images.download import DownloadLimits
 from provisioner.drivers.images.protocol import LocalImage
-from provisioner.model.errors import ImageError, InvalidInput
+from provisioner.model.errors import ImageError
 from tests.contract.image_server import ImageServer
 from tests.unit.images.test_image_formats import qcow2
 
@@ -51,6 +50,12 @@ def clock() -> ManualClock:
 @pytest.fixture
 def cache(tmp_path: Path, clock: ManualClock) -> ImageCache:
     return ImageCache(tmp_path / "images", clock=clock, limits=LIMITS)
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> ImageCache:
+    """The same cache, in the hands of one who tries once."""
+    return ImageCache(tmp_path / "images", clock=ManualClock(), limits=replace(LIMITS, attempts_in_all=1))
 
 
 def left(tmp_path: Path) -> set[str]:
@@ -93,10 +98,9 @@ class TestDownload:
         assert server.ranges == ["", "bytes=1000000-", "bytes=1900000-"]
 
     def test_what_has_arrived_outlives_the_process_that_fetched_it(
-        self, cache: ImageCache, serve: Serve, tmp_path: Path
+        self, cache: ImageCache, impatient: ImageCache, serve: Serve, tmp_path: Path
     ) -> None:
-        server = serve(cuts=[1_000_000], statuses=[])
-        impatient = ImageCache(tmp_path / "images", clock=ManualClock(), limits=replace(LIMITS, attempts_in_all=1))
+        server = serve(cuts=[1_000_000])
         complaint(impatient, server.url)
         assert left(tmp_path) == {".partial", ".validator", ".lock"}
         assert cache.fetch(server.url).sha256 == DIGEST
@@ -114,27 +118,25 @@ class TestDownload:
 
     @pytest.mark.parametrize("ignores_if_range", [False, True])
     def test_content_that_changed_in_between_is_fetched_anew(
-        self, cache: ImageCache, serve: Serve, tmp_path: Path, ignores_if_range: bool
+        self, cache: ImageCache, impatient: ImageCache, serve: Serve, ignores_if_range: bool
     ) -> None:
         server = serve(cuts=[1_000_000], ignores_if_range=ignores_if_range)
-        impatient = ImageCache(tmp_path / "images", clock=ManualClock(), limits=replace(LIMITS, attempts_in_all=1))
         complaint(impatient, server.url)
         server.content, server.etag = OTHER, '"v2"'
         assert cache.fetch(server.url).path.read_bytes() == OTHER
 
-    def test_a_partial_file_that_is_complete_already_is_taken(self, cache: ImageCache, serve: Serve, tmp_path: Path) -> None:
-        server = serve(cuts=[len(CONTENT)], tells_length=True)
-        server.cuts = [len(CONTENT) - 1]
-        impatient = ImageCache(tmp_path / "images", clock=ManualClock(), limits=replace(LIMITS, attempts_in_all=1))
+    def test_a_partial_file_that_is_complete_already_is_taken(
+        self, cache: ImageCache, impatient: ImageCache, serve: Serve, tmp_path: Path
+    ) -> None:
+        server = serve(cuts=[len(CONTENT) - 1])
         complaint(impatient, server.url)
         with next((tmp_path / "images").glob("*.partial")).open("ab") as partial:
             partial.write(CONTENT[-1:])
         assert cache.fetch(server.url).sha256 == DIGEST
         assert server.ranges[-1] == f"bytes={len(CONTENT)}-"
 
-    def test_an_image_that_became_shorter_is_fetched_anew(self, cache: ImageCache, serve: Serve, tmp_path: Path) -> None:
+    def test_an_image_that_became_shorter_is_fetched_anew(self, cache: ImageCache, impatient: ImageCache, serve: Serve) -> None:
         server = serve(cuts=[1_000_000])
-        impatient = ImageCache(tmp_path / "images", clock=ManualClock(), limits=replace(LIMITS, attempts_in_all=1))
         complaint(impatient, server.url)
         server.content = qcow2()
         assert cache.fetch(server.url).path.read_bytes() == qcow2()
@@ -260,7 +262,9 @@ class TestTogether:
         server = serve()
         complaint(cache, server.url, sha256="ab" * 32)
         lock = next((tmp_path / "images").glob("*.lock"))
-        holder = subprocess.Popen(["flock", str(lock), "sh", "-c", "echo held; exec sleep 60"], stdout=subprocess.PIPE)
+        holder = subprocess.Popen(
+            ["flock", "--no-fork", str(lock), "sh", "-c", "echo held; exec sleep 60"], stdout=subprocess.PIPE
+        )
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         try:
@@ -268,53 +272,3 @@ class TestTogether:
         finally:
             holder.terminate()
             holder.communicate(timeout=10)
-
-
-class TestFiles:
-    def test_a_file_is_used_where_it_is_and_hashed_once(self, cache: ImageCache, tmp_path: Path) -> None:
-        file = tmp_path / "my image.qcow2"
-        file.write_bytes(CONTENT)
-        told: list[int] = []
-        first = cache.fetch(file.as_uri(), progress=lambda done, total: told.append(done))
-        assert first == LocalImage(file, DIGEST, len(CONTENT), 5 << 30, "qcow2")
-        told.clear()
-        assert cache.fetch(file.as_uri(), sha256=DIGEST, progress=lambda done, total: told.append(done)) == first
-        assert told == []
-
-    def test_a_file_that_changed_is_hashed_again(self, cache: ImageCache, tmp_path: Path) -> None:
-        file = tmp_path / "image.qcow2"
-        file.write_bytes(CONTENT)
-        cache.fetch(file.as_uri())
-        file.write_bytes(OTHER)
-        os.utime(file, ns=(1, 1))
-        assert cache.fetch(file.as_uri()).sha256 == hashlib.sha256(OTHER).hexdigest()
-
-    def test_a_file_with_another_digest_is_refused_and_left_alone(self, cache: ImageCache, tmp_path: Path) -> None:
-        file = tmp_path / "image.qcow2"
-        file.write_bytes(CONTENT)
-        error = complaint(cache, file.as_uri(), sha256="ab" * 32)
-        assert DIGEST in error.why
-        assert file.exists()
-
-    @pytest.mark.parametrize("name", ["absent", "."])
-    def test_what_is_no_file(self, cache: ImageCache, tmp_path: Path, name: str) -> None:
-        complaint(cache, (tmp_path / name).as_uri())
-
-    @pytest.mark.parametrize(
-        ("url", "sha256"),
-        [
-            ("ftp://h/x", ""),
-            ("relative/path", ""),
-            ("file://elsewhere/x", ""),
-            ("file:x", ""),
-            ("https://h/x", "abc"),
-            ("https://h/x", "g" * 64),
-        ],
-    )
-    def test_what_can_never_work_is_invalid_input(self, cache: ImageCache, url: str, sha256: str) -> None:
-        with pytest.raises(InvalidInput):
-            cache.fetch(url, sha256=sha256)
-
-    def test_a_cache_that_cannot_be_written_is_an_image_error(self, tmp_path: Path) -> None:
-        (tmp_path / "images").write_text("a file where a folder should be")
-        complaint(ImageCache(tmp_path / "images", clock=ManualClock()), "http://127.0.0.1:1/x")

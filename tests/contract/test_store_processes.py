@@ -19,7 +19,7 @@ from tests.contract.store_processes import SPAWN, opened, received, running
 from tests.contract.stores import claim, history, names
 
 RACES = 150
-KILLS = 8
+KILLS = 6
 
 
 @pytest.fixture

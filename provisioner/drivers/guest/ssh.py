@@ -30,7 +30,8 @@ JUMP_END_S = 2.0
 """How long to wait for ssh to say why it failed, after its connection broke."""
 _LOG = "hikube.ssh"
 _GUEST_SIDE = ("open failed", "stdio forwarding")
-"""What ssh prints when the host let it in and the guest did not answer; anything else is the host's doing."""
+"""What ssh prints when the host let it in and the guest did not answer, on a connection of its own or over a control master's;
+anything else is the host's doing."""
 
 logging.getLogger(_LOG).addHandler(logging.NullHandler())
 
@@ -169,7 +170,7 @@ def _explained(way: Way, door: GuestDoor, error: Exception, budget: _Budget) -> 
     said = way.broken_jump(within_s=budget.left_s(JUMP_END_S))
     if said is None:
         return _unreachable(door, _in_words(error))
-    if any(mark in said for mark in _GUEST_SIDE):
+    if any(mark in said.lower() for mark in _GUEST_SIDE):
         return _unreachable(door, said)
     return HostUnreachable("the way to the guest leads through its host, and the host's SSH does not answer", why=said)
 

@@ -117,11 +117,14 @@ class Download:
 
     def _attempt(self, client: httpx.Client) -> None:
         headers = {"Accept-Encoding": "identity"}
-        if self._done:
-            headers |= {"Range": f"bytes={self._done}-", "If-Range": self._validator()}
+        validator = self._validator()
+        if not validator:
+            self._start_over()
+        elif self._done:
+            headers |= {"Range": f"bytes={self._done}-", "If-Range": validator}
         with self._translated(), client.stream("GET", self._url, headers=headers) as answer:
             total = self._judge(answer)
-            if total is not None and total == self._done:
+            if self._done and total == self._done:
                 return
             self._receive(answer, total)
 
@@ -170,7 +173,7 @@ class Download:
 
     def _receive(self, answer: httpx.Response, total: int | None) -> None:
         with self._partial.open("ab") as file:
-            for block in answer.iter_raw(BLOCK_BYTES):
+            for block in answer.iter_raw():  # as it comes: with a block size, what waits for its block is lost in a cut
                 self._keep(file, block)
                 if self._progress is not None:
                     self._progress(self._done, total or 0)

@@ -83,6 +83,7 @@ class Calls:
         self._workers = 0
         self._open_calls = 0
         self._hanging = 0
+        self._is_stopped = False
 
     @property
     def hanging(self) -> int:
@@ -121,6 +122,7 @@ class Calls:
     def stop(self) -> None:
         """Let the workers end when their present calls return."""
         with self._lock:
+            self._is_stopped = True
             for _ in range(self._workers):
                 self._queue.put(None)
             self._workers = 0
@@ -128,10 +130,12 @@ class Calls:
     def _submit(self, call: _Call[Any]) -> None:
         with self._lock:
             self._open_calls += 1
-            if self._workers < min(self._open_calls, self._limit):
+            if self._is_stopped or self._workers < min(self._open_calls, self._limit):
                 self._workers += 1
                 threading.Thread(target=self._work, name=f"{self._name}-{self._workers}", daemon=True).start()
-        self._queue.put(call)
+            self._queue.put(call)
+            if self._is_stopped:
+                self._queue.put(None)  # for the worker that this late call was given
 
     def _work(self) -> None:
         while (call := self._queue.get()) is not None:

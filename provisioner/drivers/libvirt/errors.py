@@ -54,8 +54,9 @@ _CLASS_OF_CODE: dict[int, type[HikubeError]] = {
     libvirt.VIR_ERR_INVALID_CONN: HostUnreachable,
 }
 
+_REFUSED = re.compile(r"permission denied|host key verification failed|too many authentication failures", re.IGNORECASE)
+"""What ssh, or the socket of libvirtd, says to somebody who may not come in."""
 _TEXTS: tuple[tuple[re.Pattern[str], type[HikubeError]], ...] = (
-    (re.compile(r"permission denied|host key verification failed|too many authentication failures", re.IGNORECASE), NotAllowed),
     (re.compile(r"is in use by driver|must be manually detached|Not resetting active device"), DeviceBusy),
     (re.compile(r"vfio.*(Device or resource busy|is not viable|No such file or directory)", re.DOTALL), DeviceBusy),
     (re.compile(r"already exists"), AlreadyExists),
@@ -107,10 +108,10 @@ def translate(error: libvirt.libvirtError, *, what: str) -> HikubeError:
 
 
 def _class_of(code: int, text: str, *, is_transport: bool) -> type[HikubeError]:
+    if is_transport and code in _VAGUE | {0}:
+        return NotAllowed if _REFUSED.search(text) else HostUnreachable
     if code in _VAGUE:
         for pattern, kind in _TEXTS:
             if pattern.search(text):
                 return kind
-    if is_transport and code in _VAGUE | {0}:
-        return HostUnreachable
     return _CLASS_OF_CODE.get(code, HypervisorError)

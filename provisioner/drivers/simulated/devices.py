@@ -25,22 +25,14 @@ class SimulatedDevices:
     def bind_vfio(self, address: str, *, timeout_s: float) -> None:
         """See the protocol."""
         with self._link.call("devices.bind_vfio", subject=address, limit_s=timeout_s) as state:
-            function = _present(state, address)
-            if function.is_bridge:
-                raise HypervisorError(f"{address} cannot be bound to vfio-pci", why="it is a bridge, and no endpoint")
-            blocks = bool(function.holder) and function.driver != VFIO
-            if not blocks:
-                function.driver = VFIO
+            blocks = _move(state, _present(state, address), driver=VFIO)
         if blocks:
             raise self._blocked("devices.bind_vfio", timeout_s=timeout_s)
 
     def restore(self, address: str, *, driver: str, timeout_s: float) -> None:
         """See the protocol."""
         with self._link.call("devices.restore", subject=address, limit_s=timeout_s) as state:
-            function = _present(state, address)
-            blocks = _is_to_move(function, driver) and bool(function.holder)
-            if _is_to_move(function, driver) and not blocks:
-                _give_back(state, function, driver=driver)
+            blocks = _move(state, _present(state, address), driver=driver)
         if blocks:
             raise self._blocked("devices.restore", timeout_s=timeout_s)
 
@@ -72,12 +64,23 @@ def _refuse_active(state: HostState, function: FunctionState, *, doing: str) -> 
         )
 
 
-def _is_to_move(function: FunctionState, driver: str) -> bool:
-    return driver not in {VFIO, function.driver}
+def _move(state: HostState, function: FunctionState, *, driver: str) -> bool:
+    """Put the function on `driver`; True if that blocks because a process has it open. What is already so is success."""
+    if driver == function.driver:
+        return False
+    _refuse_active(state, function, doing=f"put on {driver or 'no driver'}")
+    if driver == VFIO and function.is_bridge:
+        raise HypervisorError(f"{function.address} cannot be put on {VFIO}", why="it is a bridge, and no endpoint")
+    if function.holder:
+        return True
+    if driver == VFIO:
+        function.driver = VFIO
+    else:
+        _give_back(state, function, driver=driver)
+    return False
 
 
 def _give_back(state: HostState, function: FunctionState, *, driver: str) -> None:
-    _refuse_active(state, function, doing="given back to the host")
     wanted = function.native_driver
     if driver not in {"", wanted}:
         raise HypervisorError(

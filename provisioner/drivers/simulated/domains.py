@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from provisioner.drivers.hypervisor import Domain, DomainState
 from provisioner.drivers.simulated import booting, starting
 from provisioner.drivers.simulated.domain_xml import parse_domain
@@ -38,7 +36,7 @@ class SimulatedDomains:
             if record.is_running:
                 return
             starting.check(state, record.config)
-            record.live = _copy(record.config)
+            record.live = record.config
             record.state = DomainState.RUNNING
             record.starts += 1
             booting.boot(state, record, world=self._link.host.world)
@@ -121,11 +119,6 @@ def _cdrom(config: DomainConfig, target: str) -> DiskDevice:
         if disk.target == target and disk.is_cdrom:
             return disk
     raise NotFound(f"Domain {config.name} has no CD-ROM {target}", context={"domain": config.name, "target": target})
-
-
-def _copy(config: DomainConfig) -> DomainConfig:
-    """The definition as running hardware: a later change of either leaves the other as it is."""
-    return replace(config, disks=tuple(replace(disk) for disk in config.disks))
 
 
 def _domain(record: DomainRecord) -> Domain:

@@ -15,6 +15,8 @@ from provisioner.planning.restart import running_spec_of
 
 POLL_S = 0.5
 DESTROY_TIMEOUT_S = 60.0
+DELETION_GRACE_S = 30.0
+"""As KubeVirt's terminationGracePeriodSeconds: VMDisks may outlive the VM and want to be unmounted."""
 
 
 def define_domain(view: VirtualMachineView) -> Verdict:
@@ -75,12 +77,20 @@ def stop_domain(view: VirtualMachineView) -> Verdict:
     if known is None or known.owner_uid != view.resource.metadata.uid or known.state is not DomainState.RUNNING:
         return Done()
     waited_s = view.stopping_for_s()
-    grace_s = view.budgets.shutdown_s * view.ports.time_scale if view.resource.status.first_ready else 0.0
+    grace_s = _grace_s(view)
     if waited_s < grace_s:
         view.hypervisor.domains.shutdown(known.name)
         return Retry(POLL_S, "ShuttingDown", f"asked to power off, stopped hard in {grace_s - waited_s:.0f} s")
     view.hypervisor.domains.destroy(known.name, timeout_s=DESTROY_TIMEOUT_S)
     return Done()
+
+
+def _grace_s(view: VirtualMachineView) -> float:
+    """How long a guest may take to power off: no time if it never was the tenant's, little if its disk goes with it."""
+    if not view.resource.status.first_ready:
+        return 0.0
+    full_s = view.budgets.shutdown_s * view.ports.time_scale
+    return min(full_s, DELETION_GRACE_S) if view.resource.is_being_deleted else full_s
 
 
 def guest_stopped(view: VirtualMachineView) -> Abort:

@@ -17,7 +17,8 @@ from provisioner.model.virtual_machine import GpuAssignment
 from provisioner.planning.proof import Proof, prove
 
 POLL_S = 1.0
-REPORT_TIMEOUT_S = 25.0
+REPORT_TIMEOUT_S = 30.0
+HAND_OVER_TIMEOUT_S = 60.0
 SEED_TARGET = "sda"
 USER = "root"
 
@@ -76,7 +77,7 @@ def hand_over(view: VirtualMachineView) -> Verdict:
     """The VM is the tenant's: our key, the seed and all private halves are gone."""
     data = access.read(view)
     if access.CONTROLLER_PRIVATE in data:
-        view.ports.guests.hand_over(_door(view, data), timeout_s=REPORT_TIMEOUT_S)
+        view.ports.guests.hand_over(_door(view, data), timeout_s=HAND_OVER_TIMEOUT_S)
     view.hypervisor.domains.eject(view.domain_name, SEED_TARGET)
     view.hypervisor.volumes.delete(view.pool, domain_names.seed_volume(view.domain_name))
     access.forget_private(view)

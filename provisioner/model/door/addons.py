@@ -6,6 +6,7 @@ from typing import Any
 
 from provisioner.model.door import scalars
 from provisioner.model.door.free import free_mapping
+from provisioner.model.door.nodes import shown
 from provisioner.model.door.places import Place, fields_of, items_of, members_of
 from provisioner.model.kubernetes import Addons
 from provisioner.model.suggestions import nearest
@@ -42,7 +43,7 @@ def read_addons(place: Place | None, plugins: Place | None) -> Addons:
     for name, member in members_of(plugins):
         known = _PLUGINS.get(name)
         if known is None:
-            member.mistake(f"unknown plugin {name[:60]}", allowed=_PLUGINS, did_you_mean=nearest(name, _PLUGINS))
+            member.mistake(f"unknown plugin {shown(name)}", allowed=_PLUGINS, did_you_mean=nearest(name, _PLUGINS))
         elif known in fields:
             member.mistake(f"addons.{known} says the same; leave the plugin out")
         else:

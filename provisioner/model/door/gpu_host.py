@@ -24,7 +24,7 @@ def read_gpu_host(header: Header, tables: Tables) -> GPUHost:
     """The host that a document describes."""
     del tables
     fields = fields_of(header.spec, FIELDS, hints={"address": "write uri, a libvirt URI such as qemu+ssh://root@HOST/system"})
-    if is_missing(header.spec, fields, "uri"):
+    if is_missing(header.spec, fields, "uri", instead=("address",)):
         header.spec.mistake("uri is missing: how is the host reached?", allowed=read.HOST_URI_FORMS)
     spec = GPUHostSpec(
         uri=read.host_uri(fields.get("uri")),

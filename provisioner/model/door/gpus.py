@@ -26,7 +26,7 @@ def read_gpus(place: Place | None, catalogue: GpuCatalogue) -> tuple[GpuRequest,
     requests: list[GpuRequest] = []
     for item in items_of(place, of_what="GPUs ({name: MODEL})", most=MOST_GPUS):
         if isinstance(item.node, ScalarNode):
-            item.mistake(f"a GPU is written as {{name: MODEL}}; write - name: {item.node.text[:60]}")
+            item.mistake(f"a GPU is written as {{name: MODEL}}; write name: before {shown(item.node.text)}")
             continue
         fields = fields_of(item, ("name",), hints=_HINTS)
         if is_missing(item, fields, "name", instead=("deviceName", "model")):

@@ -93,7 +93,7 @@ def url(place: Place | None, *, with_files: bool = False) -> str:
     if place is None or not value or _HTTP_URL.fullmatch(value) or (with_files and _FILE_URL.fullmatch(value)):
         return value
     forms = ("https://…", "http://…", "file:///…") if with_files else ("https://…", "http://…")
-    guess = f"file://{value}" if with_files and value.startswith("/") else None
+    guess = f"file://{value}" if with_files and _FILE_URL.fullmatch(f"file://{value}") and value.isprintable() else None
     place.mistake(f"{shown(value)} is no URL that an image can be read from", allowed=forms, did_you_mean=guess)
     return ""
 

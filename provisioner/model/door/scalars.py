@@ -110,9 +110,10 @@ def whole_quantity(place: Place | None, *, least: int = 1, most: int = 1024) -> 
     """A count that may be written as a quantity (`4`, `"4"`, `4000m`); an empty text is no value."""
     if place is None or (isinstance(place.node, ScalarNode) and place.node.text == ""):
         return None
-    value = _converted(place, text(place), quantities.whole_number_of)
+    written = text(place)
+    value = _converted(place, written, quantities.whole_number_of)
     if value is not None and not least <= value <= most:
-        place.mistake(f"must be between {least} and {most}, not {value}")
+        place.mistake(f"must be between {least} and {most}, not {written.strip()}")
         return None
     return value
 

@@ -22,8 +22,11 @@ MOST_STORAGE = "64Ti"
 def read_system_disk(place: Place | None, *, profile: str, tables: Tables, owner: Place) -> SystemDisk:
     """The system disk; image and size follow from the instance profile where they are not given."""
     is_listed = place is not None and place.path.endswith("]")
-    fields = fields_of(place, ("image", "storage", "size", "storageClass"), ignored=("name", "bus") if is_listed else ())
-    image = image_name(fields.get("image"), tables, may_be_empty=True) or _image_of_profile(place or owner, fields, profile=profile, tables=tables)
+    names_of_a_listed_disk = ("name", "bus") if is_listed else ()
+    fields = fields_of(place, ("image", "storage", "size", "storageClass"), ignored=names_of_a_listed_disk)
+    image = image_name(fields.get("image"), tables, may_be_empty=True) or _image_of_profile(
+        place or owner, fields, profile=profile, tables=tables
+    )
     return SystemDisk(
         image=image,
         storage=storage_for(fields, image=image, tables=tables),

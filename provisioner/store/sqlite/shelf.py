@@ -29,9 +29,9 @@ SELECT kind, api_version, metadata, spec, status FROM objects WHERE kind = ? AND
 """
 _READ_ALL = """
 SELECT kind, api_version, metadata, spec, status FROM objects
-WHERE kind = :kind AND (:namespace IS NULL OR namespace = :namespace) AND NOT EXISTS (
-    SELECT 1 FROM json_each(:labels) AS wanted WHERE NOT EXISTS (
-        SELECT 1 FROM labels WHERE label = wanted.key AND value = wanted.value AND object = objects.id))
+WHERE kind = :kind AND (:namespace IS NULL OR namespace = :namespace) AND (:label_count = 0 OR id IN (
+    SELECT object FROM json_each(:labels) AS wanted JOIN labels ON label = wanted.key AND labels.value = wanted.value
+    GROUP BY object HAVING count(*) = :label_count))
 ORDER BY namespace, name
 """
 _READ_OWNED = """
@@ -57,7 +57,8 @@ def read_all(
     connection: sqlite3.Connection, kind: str, *, namespace: str | None, labels: Mapping[str, str] | None
 ) -> list[str]:
     """The documents of a kind in order of namespace and name."""
-    wanted = {"kind": kind, "namespace": namespace, "labels": json.dumps(dict(labels or {}))}
+    labels = dict(labels or {})
+    wanted = {"kind": kind, "namespace": namespace, "labels": json.dumps(labels), "label_count": len(labels)}
     return [_document(row) for row in connection.execute(_READ_ALL, wanted)]
 
 

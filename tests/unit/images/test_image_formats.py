@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,10 +96,8 @@ def test_what_is_no_base_image(head: bytes, reason: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_after_the_magic_are_judged_and_never_crash(rest: bytes) -> None:
-    try:
-        recognise(b"QFI\xfb" + rest, size_bytes=4 + len(rest))
-    except ImageError as error:
-        assert error.why
+    with suppress(ImageError):
+        assert recognise(b"QFI\xfb" + rest, size_bytes=4 + len(rest)).virtual_size_bytes > 0
 
 
 @pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here (Debian: apt install qemu-utils)")

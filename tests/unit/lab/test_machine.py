@@ -21,7 +21,7 @@ FILES = MachineFiles(
 
 
 def arguments(host: LabHost, *, kvm: bool = False) -> list[str]:
-    return machine_arguments(host, FILES, kvm=kvm, ssh_port=2222, kernel_command_line="quiet")
+    return machine_arguments(host, FILES, kvm=kvm, ssh_port=2222)
 
 
 def devices(host: LabHost) -> list[str]:
@@ -76,3 +76,9 @@ def test_slots_of_root_ports_are_different(count):
     ports = [device for device in devices(LabHost("box", gpus=(StandIn(),) * count)) if "pcie-root-port" in device]
     slots = [part for device in ports for part in device.split(",") if part.startswith("addr=")]
     assert len(set(slots)) == count
+
+
+def test_an_emulated_host_keeps_a_periodic_tick():
+    for kvm, expected in ((False, True), (True, False)):
+        words = arguments(LabHost("box"), kvm=kvm)
+        assert ("nohz=off highres=off" in words[words.index("-append") + 1]) is expected

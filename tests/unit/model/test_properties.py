@@ -31,9 +31,10 @@ KINDS = [
     "",
 ]
 VERSIONS = ["apps.cozystack.io/v1alpha1", "hikube.cloud/v1alpha1", "v1", ""]
-WORDS = st.sampled_from(
-    ["name", "namespace", "labels", "source", "image", "http", "disk", "url", "storage", "size", "gpus", "disks", "running", "runStrategy", "resources", "cpu", "memory", "sockets", "systemDisk", "sshKeys", "cloudInit", "externalPorts", "nodeGroups", "minReplicas", "maxReplicas", "diskSize", "ephemeralStorage", "addons", "plugins", "gpuOperator", "enabled", "valuesOverride", "uri", "gpuRules", "vendor", "ids", "addresses", "class", "cluster", "version", "talos", "oidc", "users", "kubelet"]
-)
+FIELDS = """name namespace labels source image http disk url storage size gpus disks running runStrategy resources cpu memory
+sockets systemDisk sshKeys cloudInit externalPorts nodeGroups minReplicas maxReplicas diskSize ephemeralStorage addons plugins
+gpuOperator enabled valuesOverride uri gpuRules vendor ids addresses class cluster version talos oidc users kubelet"""
+WORDS = st.sampled_from(FIELDS.split())
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=30), WORDS,
     st.sampled_from(["", "l40s", "10de:26b9", "5Gi", "u1.medium", "#cloud-config\na: [", "ubuntu", "<x>", "h100", "1234:1111"]),
@@ -64,6 +65,7 @@ def check(text: str) -> None:
     for mistake in error.context["mistakes"]:
         assert 1 <= mistake["line"] <= lines + 1 and mistake["column"] >= 1
         assert mistake["message"] and mistake["message"].isprintable()
+        assert mistake.get("did_you_mean", "").isprintable() and mistake["path"].isprintable()
     assert error.what.endswith("in any.yaml") and error.exit_code == 2
 
 

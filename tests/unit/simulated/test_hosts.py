@@ -215,6 +215,18 @@ def test_nothing_goes_back_to_a_driver_that_the_kernel_would_not_choose(lab):
     assert lab.hypervisor.devices.functions([GPU])[0].driver == "nvidia"
 
 
+def test_what_was_on_vfio_before_goes_back_there(lab):
+    lab.hypervisor.devices.restore(GPU, driver="vfio-pci", timeout_s=10)
+    assert lab.hypervisor.devices.functions([GPU])[0].driver == "vfio-pci"
+
+
+def test_a_function_without_a_driver_must_still_be_put_on_vfio(lab):
+    hypervisor = on(lab, "bare", gpus=(SimulatedGpu(driver=""),))
+    hypervisor.domains.define(DomainText("g", "kvm", functions=(GPU,)).text())
+    with pytest.raises(DeviceBusy, match="must be manually detached"):
+        hypervisor.domains.start("g", timeout_s=10)
+
+
 def test_a_redefinition_waits_for_the_next_start(lab):
     for address in (GPU, AUDIO):
         lab.hypervisor.devices.bind_vfio(address, timeout_s=10)

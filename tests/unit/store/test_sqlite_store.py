@@ -6,15 +6,18 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
+from provisioner.clocks import SystemClock
 from provisioner.model.errors import StoreUnavailable
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.store.open import open_store
 from provisioner.store.protocol import Event
+from provisioner.store.sqlite.database import Database
 from tests.contract.stores import claim, names, vm
 
 
@@ -46,6 +49,21 @@ class TestBesideOtherProcesses:
                     write()
                 assert "another process" in refused.value.hint
         store.create(claim("b.gpu"))
+
+
+def test_a_write_of_this_process_wakes_who_waits_for_it_at_once(path):
+    clock, limit_s = SystemClock(), 20.0
+    database = Database(str(path))
+    seen = database.writes()
+    with ThreadPoolExecutor(1) as threads:
+        began_s = clock.monotonic_s()
+        waiting = threads.submit(database.wait_for_write, seen, timeout_s=limit_s)
+        with database.write():
+            pass
+        assert waiting.result(2 * limit_s)
+    assert clock.monotonic_s() - began_s < limit_s
+    assert not database.wait_for_write(database.writes(), timeout_s=0)
+    database.close()
 
 
 class TestRawDocuments:
