@@ -45,6 +45,8 @@ def bootstrap(packages: Sequence[str], *, suite: str, target: Path, package_cach
     excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in UNWANTED]
     run(
         [
+            # Its mounts inside the tree live and die with it: an interrupted build leaves none on this machine.
+            *("unshare", "--mount", "--propagation", "private"),
             "mmdebstrap",
             "--variant=minbase",
             "--format=directory",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from provisioner.lab.progress import Progress, step
 from provisioner.model.errors import LabError
 
 LOCK_TIMEOUT_S = 3600
+UNMOUNT_TIMEOUT_S = 30
 UNFINISHED = ".building-"
 
 
@@ -80,13 +82,19 @@ def _take(lock: int, progress: Progress) -> None:
 
 
 def _throw_away(folder: Path) -> None:
-    """Delete a half-made folder, unless something is mounted in it: then deleting would reach into this machine."""
-    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    inside = [place for place in mounted if place.startswith(f"{folder}/")]
-    if inside:
+    """Delete a half-made folder, after unmounting what an interrupted build left in it: a mount leads into this machine."""
+    for place in sorted(_mounted_in(folder), reverse=True):
+        subprocess.run(["umount", place], check=False, capture_output=True, timeout=UNMOUNT_TIMEOUT_S)
+    left = _mounted_in(folder)
+    if left:
         raise LabError(
             "an interrupted build left mounts behind",
-            why=", ".join(inside),
-            hint=f"umount -R {inside[0]}, then run it again",
+            why=", ".join(left),
+            hint=f"as root: umount -R {left[0]}, then run it again",
         )
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mounted_in(folder: Path) -> list[str]:
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [place for place in mounted if place.startswith(f"{folder}/")]

@@ -5,6 +5,8 @@ Must not use a shell. An error carries the program's last lines, because these s
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,31 +30,46 @@ def run(
     """
     command = [str(part) for part in argv]
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=timeout_s,
             env=env,
-            check=False,
+            process_group=0,
         )
     except FileNotFoundError as error:
         raise LabError(f"cannot {doing}", why=f"{command[0]} is not installed") from error
-    except subprocess.TimeoutExpired as error:
+    with process:
+        output = _output_of(process, doing=doing, timeout_s=timeout_s)
+    if process.returncode != 0:
+        lines = last_lines(output)
         raise LabError(
             f"cannot {doing}",
-            why=f"{command[0]} took longer than {timeout_s:.0f} s",
-            context={"log": last_lines(error.stdout or b"")},
-        ) from error
-    if done.returncode != 0:
-        lines = last_lines(done.stdout)
-        raise LabError(
-            f"cannot {doing}",
-            why=f"{command[0]} ended with {done.returncode}: {lines[-1] if lines else 'no output'}",
+            why=f"{command[0]} ended with {process.returncode}: {lines[-1] if lines else 'no output'}",
             context={"log": lines},
         )
-    return done.stdout.decode(errors="replace")
+    return output.decode(errors="replace")
+
+
+def _output_of(process: subprocess.Popen[bytes], *, doing: str, timeout_s: float) -> bytes:
+    """Wait for the end; whatever comes between, a Ctrl-C too, ends the program and all that it has started."""
+    try:
+        return process.communicate(timeout=timeout_s)[0]
+    except subprocess.TimeoutExpired as error:
+        _kill_group(process)
+        lines = last_lines(process.communicate()[0])
+        raise LabError(f"cannot {doing}", why=f"it took longer than {timeout_s:.0f} s", context={"log": lines}) from error
+    except BaseException:
+        _kill_group(process)
+        raise
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 def last_lines(output: bytes | str) -> list[str]:

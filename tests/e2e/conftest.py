@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from provisioner import lab
 from provisioner.lab.bootstrap import check_requirements
 from provisioner.model.errors import LabError
+from tests.e2e.rig import Rig
 
 BOX = lab.LabTopology(
     "e2e",
@@ -47,6 +49,12 @@ def box(images: lab.LabImages, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def time_scale(box: lab.HostInABox) -> float:
     """By what to multiply limits on time; known once the box has booted here."""
     return lab.time_scale()
+
+
+@pytest.fixture
+def rig(box: lab.HostInABox, images: lab.LabImages, tmp_path: Path) -> Rig:
+    """The box behind a store of its own."""
+    return Rig(box, images, tmp_path)
 
 
 def _say(line: str) -> None:

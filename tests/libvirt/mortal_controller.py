@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from provisioner.clocks import SystemClock, SystemIdentifiers
+from provisioner.lab import time_scale
 from provisioner.lifecycle.assembly import build_controller
 from provisioner.model.errors import NotFound
 from provisioner.model.metadata import Key, find_condition
@@ -75,7 +76,14 @@ def is_over(store: Store) -> bool:
 def main(database: str, cache: str, where: str) -> int:
     """Drive until over or dead."""
     store = open_store(Path(database), clock=SystemClock(), identifiers=SystemIdentifiers())
-    controller = build_controller(store, cache_dir=Path(cache), tables=Tables.builtin(), observer=Death(where), workers=4)
+    controller = build_controller(
+        store,
+        cache_dir=Path(cache),
+        tables=Tables.builtin(),
+        observer=Death(where),
+        workers=4,
+        time_scale=max(1.0, time_scale()),
+    )
     over = controller.run_until(lambda: is_over(store), timeout_s=TIMEOUT_S)
     controller.close()
     return 0 if over else 3

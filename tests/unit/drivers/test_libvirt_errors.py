@@ -52,6 +52,7 @@ def error(code: int, text: str, origin: int) -> libvirt.libvirtError:
         (3, libvirt.VIR_FROM_TEST, "this function is not supported by the connection driver", Unsupported),
         (67, QEMU, "unsupported configuration: CPU mode 'host-passthrough'", Unsupported),
         (74, QEMU, "VFIO device assignment is currently not supported on this system", Unsupported),
+        (21, libvirt.VIR_FROM_DOMAIN, "missing name information", InvalidInput),
         (92, QEMU, "XML document failed to validate against schema", InvalidInput),
         (68, QEMU, "Timed out during operation: cannot acquire state change lock", HostTimeout),
         (38, QEMU, "cannot open file '/x': Permission denied", HypervisorError),
@@ -65,4 +66,6 @@ def test_code_first_then_the_sentence(code, origin, text, expected):
 
 
 def test_an_error_without_a_code_is_a_hypervisor_error():
-    assert type(translate(libvirt.libvirtError("something"), what="x")) is HypervisorError
+    nameless = libvirt.libvirtError("something")
+    nameless.err = None
+    assert type(translate(nameless, what="x")) is HypervisorError

@@ -12,6 +12,7 @@ from provisioner.lab.accelerator import judge
 from provisioner.lab.access import Access, make_identity, write_configuration
 from provisioner.lab.bootstrap import mirrors
 from provisioner.lab.cache import ImageCache
+from provisioner.lab.commands import run
 from provisioner.lab.disk import boot_sector
 from provisioner.lab.process import end_process, is_running, start_process
 from provisioner.lab.timing import UNKNOWN_SCALE, record_boot, time_scale
@@ -149,3 +150,26 @@ def test_another_process_with_the_same_id_is_never_taken_for_ours(record, tmp_pa
     assert not is_running(record)
     record.write_text(genuine)
     assert is_running(record)
+
+
+def test_a_program_that_takes_too_long_is_ended_with_what_it_started(tmp_path):
+    child = tmp_path / "child"
+    script = f"echo before; sleep 100 & echo $! > {child}; wait"
+    with pytest.raises(LabError, match="longer than 1 s") as caught:
+        run(["sh", "-c", script], doing="wait", timeout_s=0.7)
+    assert caught.value.context["log"] == ["before"]
+    assert not Path(f"/proc/{child.read_text().strip()}/fd").exists() or _is_zombie(int(child.read_text()))
+
+
+def _is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_failed_program_says_its_last_line():
+    with pytest.raises(LabError, match="ended with 3: no space"):
+        run(["sh", "-c", "echo one; echo no space >&2; exit 3"], doing="copy", timeout_s=5)
+
+
+def test_a_missing_program_is_named():
+    with pytest.raises(LabError, match="no-such-program is not installed"):
+        run(["no-such-program"], doing="copy", timeout_s=5)
