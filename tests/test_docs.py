@@ -1,6 +1,6 @@
-"""The documents tell the truth: links and paths lead somewhere, commands exist with their options, words are those of the code.
+"""The documents tell the truth: links and paths lead somewhere, commands and options exist, words are those of the code.
 
-What commands print, error codes and JSON fields are held to the code in tests/cli/test_docs.py; the tutorial is run in tests/e2e.
+Error codes and JSON fields are held to the code in tests/cli/test_docs.py; the tutorial is run in tests/e2e.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def test_paths_that_are_named_exist(page: Page) -> None:
     assert not missing
 
 
-@each_page
+@pytest.mark.parametrize("page", [page for page in PAGES if page.path.name != "guest.md"], ids=lambda page: page.name)
 def test_source_files_that_are_named_exist(page: Page) -> None:
+    """The page about guests names files of cloud-init's source as well, which are not here."""
+    known = [path.as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     named = [span for span in page.spans() if re.fullmatch(r"[\w/]+\.py", span)]
-    external = {"helpers.py", "boot_hook.py", "stages.py", "main.py", "cc_ssh.py"}  # cloud-init's own, in explanation/guest.md
-    missing = [name for name in named if not list(ROOT.glob(f"*/**/{name}")) and Path(name).name not in external]
-    assert not [name for name in missing if "DataSource" not in name]
+    assert not [name for name in named if not any(path.endswith(f"/{name}") for path in known)]
 
 
 @each_page
@@ -61,7 +61,8 @@ def test_make_targets_that_are_named_exist(page: Page) -> None:
 
 @each_page
 def test_command_lines_parse(page: Page) -> None:
-    wrong = [f"hikube {' '.join(call)}: {why}" for line in page.shell_lines() for call in hikube_calls(line) if (why := _refusal(call))]
+    calls = [call for line in page.shell_lines() for call in hikube_calls(line)]
+    wrong = [f"hikube {' '.join(call)}: {why}" for call in calls if (why := _refusal(call))]
     assert not wrong, "\n".join(wrong)
 
 
@@ -72,7 +73,7 @@ def test_commands_and_options_in_the_text_exist(page: Page) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("line", ["gpu vm lst", "gpu vm create x --gpuz l40s", "host add only-a-name", "gpu vm show a b", "nope"])
+@pytest.mark.parametrize("line", ["gpu vm lst", "gpu vm create x --gpuz l40s", "host add no-uri", "gpu vm show a b", "nope"])
 def test_a_command_line_that_is_wrong_would_be_found(line: str) -> None:
     assert _refusal(line.split())
 
@@ -95,7 +96,9 @@ def test_every_page_can_be_found_from_the_first() -> None:
             continue
         seen.add(page.path)
         targets = [target.partition("#")[0] for target in _LINK.findall(page.prose) if "://" not in target]
-        ahead += [path for target in targets if (path := (page.path.parent / target).resolve()).suffix == ".md" and path.exists()]
+        ahead += [
+            path for target in targets if (path := (page.path.parent / target).resolve()).suffix == ".md" and path.exists()
+        ]
     assert not [page.name for page in PAGES if page.path not in seen]
 
 

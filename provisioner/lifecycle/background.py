@@ -57,6 +57,10 @@ class Background(Protocol):
         """
         ...
 
+    def forget(self, name: str) -> None:
+        """Drop the result of an ended job: what it was to make was found made. A later `run` starts afresh."""
+        ...
+
     def close(self) -> None:
         """Wait for nothing; jobs under way end with the process."""
         ...
@@ -68,6 +72,9 @@ class Inline:
     def run(self, name: str, job: Callable[[Meter], T]) -> Running | Finished[T]:
         """Run it to its end."""
         return Finished(job(Meter()))
+
+    def forget(self, name: str) -> None:
+        """Nothing is kept."""
 
     def close(self) -> None:
         """Nothing to give up."""
@@ -105,6 +112,13 @@ class Threads:
                 return Running(known.meter)
             del self._jobs[name]
         return Finished(known.future.result())  # type: ignore[arg-type]  # the name stands for the job's type
+
+    def forget(self, name: str) -> None:
+        """As the protocol says; a job under way goes on and is forgotten when it is asked about after its end."""
+        with self._lock:
+            known = self._jobs.get(name)
+            if known is not None and known.future.done():
+                del self._jobs[name]
 
     def close(self) -> None:
         """Give up what has not started; what runs ends with the process."""

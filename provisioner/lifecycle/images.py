@@ -61,7 +61,9 @@ def stage(image: Image, host: GPUHost, hypervisor: Hypervisor, ports: Ports) -> 
         ImageError: it cannot be fetched, or differs from what it must be or is declared to be.
     """
     found = staged(image, host, hypervisor)
+    job = f"stage {image.spec.url} on {host.metadata.name}"
     if found is not None:
+        ports.background.forget(job)
         return found
 
     def work(meter: Meter) -> tuple[Volume, str, int]:
@@ -76,7 +78,7 @@ def stage(image: Image, host: GPUHost, hypervisor: Hypervisor, ports: Ports) -> 
                 volume = hypervisor.volumes.upload(pool, name, content, size_bytes=local.size_bytes, progress=meter)
         return volume, local.sha256, local.size_bytes
 
-    outcome = ports.background.run(f"stage {image.spec.url} on {host.metadata.name}", work)
+    outcome = ports.background.run(job, work)
     if isinstance(outcome, Running):
         return outcome.meter
     volume, digest, size_bytes = outcome.result

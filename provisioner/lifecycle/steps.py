@@ -13,9 +13,10 @@ Effects that a step has on the outside come before the record that it finished, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from provisioner.lifecycle.queue import backoff_s
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Stuck, Verdict
 from provisioner.lifecycle.view import View
 from provisioner.model import errors
@@ -26,6 +27,7 @@ V = TypeVar("V", bound=View)  # type: ignore[type-arg]
 
 RETRY_S = 2.0
 RETRY_CEILING_S = 30.0
+"""The pause after trouble doubles from one to the other."""
 UNBOUNDED = float("inf")
 
 
@@ -131,7 +133,12 @@ class Lifecycle(Generic[V]):
         budget_s = step.within(view) * view.ports.time_scale
         if waited_s > budget_s:
             return Abort("DeadlineExceeded", f"{step.name} took more than {budget_s:.0f} s; last: {verdict.message}")
-        record = record.model_copy(update={"finished": ""})
+        attempts = record.attempts + (1 if verdict.is_trouble else 0)
+        record = record.model_copy(update={"finished": "", "attempts": attempts})
+        if verdict.is_trouble:
+            view.tell(verdict.reason, f"{step.name}: {verdict.message}", warning=True)
+            pause_s = backoff_s(attempts, first_s=RETRY_S, ceiling_s=RETRY_CEILING_S)
+            verdict = replace(verdict, after_s=pause_s)
         view.write(view.condition(step.sets, "False", verdict.reason, verdict.message), steps=_with(view, record))
         view.ports.observer.step_waiting(view.key, step.name, verdict.message)
         return verdict
@@ -142,14 +149,16 @@ def _guarded(action: Callable[[V], Verdict], view: V) -> Verdict:
     try:
         return action(view)
     except (errors.AlreadyExists, errors.DeviceBusy) as error:
-        return Retry(RETRY_S, type(error).__name__, str(error))
+        return Retry(RETRY_S, type(error).__name__, str(error), is_trouble=True)
     except errors.Conflict:
         raise
     except errors.HostUnreachable as error:
-        return Retry(RETRY_S, errors.HostUnreachable.__name__, str(error))
+        return Retry(RETRY_S, errors.HostUnreachable.__name__, str(error), is_trouble=True)
+    except errors.GuestUnreachable as error:
+        return Retry(RETRY_S, type(error).__name__, str(error))  # a guest that boots does not answer yet: no trouble
     except errors.HikubeError as error:
         if error.retry is errors.Retry.LATER:
-            return Retry(RETRY_S, type(error).__name__, str(error))
+            return Retry(RETRY_S, type(error).__name__, str(error), is_trouble=True)
         return Abort(type(error).__name__, str(error), is_final=isinstance(error, errors.InvalidInput))
 
 

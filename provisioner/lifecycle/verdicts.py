@@ -19,6 +19,8 @@ class Retry:
     after_s: float
     reason: str
     message: str
+    is_trouble: bool = False
+    """Something failed, as against something that merely takes its time: the pauses grow, and an event tells of it."""
 
 
 @dataclass(frozen=True, slots=True)

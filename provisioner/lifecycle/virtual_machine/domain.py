@@ -52,7 +52,9 @@ def undefine_domain(view: VirtualMachineView) -> Verdict:
 def start_domain(view: VirtualMachineView) -> Verdict:
     """The domain runs."""
     known = view.look()
+    job = f"start {view.domain_name} on {view.host.metadata.name}"
     if known is not None and known.state is DomainState.RUNNING:
+        view.ports.background.forget(job)
         return Done()
     if known is not None and known.state is DomainState.CRASHED and view.record("start") is not None:
         started = view.record("start")
@@ -63,7 +65,7 @@ def start_domain(view: VirtualMachineView) -> Verdict:
     def work(_meter: object) -> None:
         hypervisor.domains.start(name, timeout_s=timeout_s)
 
-    outcome = view.ports.background.run(f"start {name} on {view.host.metadata.name}", work)
+    outcome = view.ports.background.run(job, work)
     if isinstance(outcome, Running):
         return Retry(POLL_S, "Starting", f"starting, {view.size.memory_mib} MiB of memory to pin")
     return Done()
