@@ -3,5 +3,6 @@
     python -m benchmarks control-plane      its store, steps and checks beside raw libvirt calls, on libvirt's test driver
     python -m benchmarks box                apply-to-proven beside a bare script, in the GPU host in a box
 
-The machine is shared and noisy, so both sides alternate and the median counts. Numbers and their meaning: docs/explanation/costs.md.
+The machine is shared and noisy, so both sides alternate and the median counts. Numbers and their meaning are in
+docs/explanation/costs.md.
 """

@@ -1,23 +1,49 @@
-"""`python -m benchmarks [control-plane|box]`: without a word, all of them in modest sizes."""
+"""`python -m benchmarks [control-plane|box]`; without a word all of them, in modest sizes."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
-from benchmarks import control_plane
-from benchmarks.report import print_machine
+from benchmarks import box, control_plane
+from benchmarks.report import print_machine, say
+from benchmarks.rig import BenchError
+from provisioner.model.errors import HikubeError
 
-def main() -> int:
+MODEST_SIZES = (1, 100)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what was asked for; 1 if something did not do what it should."""
+    chosen = _parser().parse_args(arguments)
+    print_machine()
+    try:
+        if chosen.which in (None, "control-plane"):
+            sizes = MODEST_SIZES if chosen.which is None else chosen.vms
+            control_plane.run(sizes=sizes, rounds=chosen.rounds or control_plane.ROUNDS)
+        if chosen.which in (None, "box"):
+            box.run(rounds=chosen.rounds or box.ROUNDS)
+    except (BenchError, HikubeError) as error:
+        say(f"given up: {error}")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What hikube costs beside what it is made of.")
+    parser.set_defaults(rounds=0)
     which = parser.add_subparsers(dest="which")
     plane = which.add_parser("control-plane", help="per VM, beside raw libvirt calls on test:///default")
-    plane.add_argument("--vms", default="1,100,1000", help="sizes, comma-separated (%(default)s)")
-    plane.add_argument("--rounds", type=int, default=3)
-    chosen = parser.parse_args()
-    print_machine()
-    control_plane.run(sizes=tuple(int(size) for size in chosen.vms.split(",")), rounds=chosen.rounds)
-    return 0
+    plane.add_argument("--vms", type=_sizes, default=control_plane.SIZES, help="sizes, comma-separated (1,100,1000)")
+    in_box = which.add_parser("box", help="apply-to-proven beside a bare script, in the GPU host in a box")
+    for each, rounds in ((plane, control_plane.ROUNDS), (in_box, box.ROUNDS)):
+        each.add_argument("--rounds", type=int, default=rounds, help="how often each is measured (%(default)s)")
+    return parser
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split(","))
 
 
 if __name__ == "__main__":

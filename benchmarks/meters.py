@@ -49,6 +49,8 @@ class CountingStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.calls: Counter[str] = Counter()
+        self.creations: Counter[str] = Counter()
+        """By kind, those that were refused included."""
 
     @property
     def writes(self) -> int:
@@ -65,6 +67,7 @@ class CountingStore:
 
     def create(self, resource: R) -> R:
         self.calls["create"] += 1
+        self.creations[resource.kind] += 1
         return self._store.create(resource)
 
     def update(self, resource: R) -> R:

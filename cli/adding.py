@@ -6,14 +6,14 @@ another spec is a conflict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli.applying import Applied, Verb, create_resource, put_resource
 from cli.documents import from_options
 from cli.output import say
 from cli.session import Session
-from provisioner.model.errors import HikubeError
+from provisioner.model.errors import HikubeError, StillPending
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.metadata import HIKUBE
 
@@ -62,11 +62,27 @@ def add_host(
     return _with_findings(session, done, seen) if probe and done.verb is not Verb.CREATED else done
 
 
+def settle_hosts(session: Session, added: Sequence[Applied], *, timeout_s: float) -> None:
+    """Wait until it is known of each whether KVM works. They are stored and have answered: that it takes longer is no failure.
+
+    Raises:
+        Conflict: one is being deleted meanwhile.
+        typer.Exit: 130 after Ctrl-C.
+    """
+    from cli.goals import settled
+    from cli.waiting import Wait
+
+    try:
+        Wait(session, [settled(each.resource) for each in added], timeout_s=timeout_s).run()
+    except StillPending as pending:
+        say(f"not settled yet: {pending.why}")
+
+
 def _surveyed(session: Session, host: GPUHost) -> GPUHost:
     from cli.planning import ports_of
     from provisioner.lifecycle.gpu_hosts import survey_host
 
-    say(f"looking at {host.spec.uri} …")
+    say(f"looking at {host.metadata.name} …")
     try:
         return survey_host(host, ports_of(session))
     except HikubeError as error:

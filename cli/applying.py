@@ -96,7 +96,8 @@ def create_resource(store: Store, wanted: Resource) -> Applied:
         raise AlreadyExists(
             f"{wanted.key} exists with another spec",
             why="\n".join(changes),
-            hint="`hikube apply -f` changes it; another name makes another one",
+            hint=f"`hikube apply -f` changes it, `hikube delete {wanted.kind.lower()}/{wanted.metadata.name}` removes it; "
+            "another name makes another one",
         ) from error
 
 

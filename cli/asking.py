@@ -9,6 +9,9 @@ import typer
 from cli.output import say, talks_to_a_person
 from provisioner.model.errors import InvalidInput
 
+REFUSED_EXIT_CODE = 130
+"""A no is an end by the person, like Ctrl-C at the question: a script can tell it from done."""
+
 
 def ask(question: str, *, default: str = "") -> str:
     """One line of answer; the default for an empty one.
@@ -34,7 +37,7 @@ def require(question: str, *, yes: bool) -> None:
 
     Raises:
         InvalidInput: there is nobody to ask.
-        typer.Exit: the answer was no.
+        typer.Exit: 130, the answer was no.
     """
     if yes:
         return
@@ -42,4 +45,4 @@ def require(question: str, *, yes: bool) -> None:
         raise InvalidInput(question.rstrip("?") + " needs a yes", hint="there is no terminal to ask on: repeat with --yes")
     if not agrees(question):
         say("nothing was changed")
-        raise typer.Exit(0)
+        raise typer.Exit(REFUSED_EXIT_CODE)

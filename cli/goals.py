@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
-from cli.waiting import Check, Target
-from provisioner.model.errors import Conflict, Failed, InvalidInput, NotFound, Stuck
+from cli.waiting import Target
+from provisioner.model.errors import Conflict, Failed, NotFound, Stuck
 from provisioner.model.metadata import Condition, Key, Resource, find_condition
 from provisioner.model.virtual_machine import REQUEST_ANNOTATION, Phase, VirtualMachine
 from provisioner.model.vm_disk import VMDisk
 
 _WAITS_FOR_OTHERS = ("WaitForFirstConsumer", "WaitingForUpload")
-_FOR = re.compile(r"(?:(?P<what>condition|phase)=)?(?P<name>[A-Za-z]+)(?:=(?P<value>[A-Za-z]+))?")
 
 
 def settled(resource: Resource) -> Target:
     """The wait for a resource to be as its spec says: Ready, or Stopped for a VM that shall not run."""
+    key = resource.key
     if isinstance(resource, VirtualMachine):
-        return Target(resource.key, machine_settled, "Stopped" if _shall_be_down(resource) else "Ready")
-    return Target(resource.key, _ready_or_failed, "Ready")
+        wanted = "Stopped" if _shall_be_down(resource) else "Ready"
+        return Target(key, lambda now: machine_settled(still_wanted(key, now)), wanted)
+    return Target(key, lambda now: _ready_or_failed(still_wanted(key, now)), "Ready")
 
 
 def gone(key: Key, *, uid: str = "") -> Target:
@@ -33,17 +32,15 @@ def gone(key: Key, *, uid: str = "") -> Target:
     return Target(key, is_gone, "deleted")
 
 
-def machine_settled(resource: Resource | None) -> bool:
+def machine_settled(vm: Resource) -> bool:
     """Whether the VM has become what its spec and its last request ask for.
 
     Raises:
-        NotFound, Conflict: it is gone, or going.
         Failed, Stuck: it has given up.
     """
-    vm = _still_wanted(resource)
     assert isinstance(vm, VirtualMachine)
     _raise_if_stuck(vm)
-    if not _is_current(vm) or _has_new_request(vm):
+    if not is_current(vm) or _has_new_request(vm):
         return False
     if vm.status.phase is Phase.FAILED:
         raise _failed(vm, vm.status.last_failure)
@@ -52,77 +49,35 @@ def machine_settled(resource: Resource | None) -> bool:
     return _holds(vm, "Ready")
 
 
-def asked_for(resource_key: Key, text: str) -> Target:
-    """The wait that `--for` describes: `delete`, `condition=X[=Status]`, `phase=X`, or `X` alone for a condition.
-
-    Raises:
-        InvalidInput: it cannot be understood.
-    """
-    if text == "delete":
-        return gone(resource_key)
-    match = _FOR.fullmatch(text)
-    if match is None or (match["what"] == "phase" and match["value"]):
-        raise InvalidInput(
-            f"--for={text} cannot be understood",
-            hint="--for=condition=Ready, --for=condition=Ready=False, --for=phase=Stopped, --for=delete",
-        )
-    if match["what"] == "phase":
-        return Target(resource_key, _phase_is(match["name"]), match["name"])
-    return Target(resource_key, _condition_is(match["name"], match["value"] or "True"), match["name"])
-
-
-def _condition_is(name: str, status: str) -> Check:
-    def check(resource: Resource | None) -> bool:
-        if resource is None:
-            raise NotFound("it does not exist", hint="a wait is for something that was created before")
-        found = find_condition(resource.status.conditions, name)
-        if found is not None and found.status.lower() == status.lower() and _is_current(resource):
-            return True
-        if status.lower() == "true":
-            _raise_if_hopeless(resource)
-        return False
-
-    return check
-
-
-def _phase_is(phase: str) -> Check:
-    def check(resource: Resource | None) -> bool:
-        if resource is None:
-            raise NotFound("it does not exist", hint="a wait is for something that was created before")
-        now = str(getattr(resource.status, "phase", ""))
-        if now.lower() == phase.lower():
-            return True
-        if phase != Phase.FAILED:
-            _raise_if_hopeless(resource)
-        return False
-
-    return check
-
-
-def _ready_or_failed(resource: Resource | None) -> bool:
+def _ready_or_failed(found: Resource) -> bool:
     """Whether a disk, a host or an image is ready, or waits for something that nobody does while we wait."""
-    found = _still_wanted(resource)
     if not hasattr(found.status, "phase") and found.kind not in ("GPUHost",):
         return True  # nothing acts on it
-    _raise_if_hopeless(found)
+    raise_if_hopeless(found)
     ready = find_condition(found.status.conditions, "Ready")
     if isinstance(found, VMDisk) and ready is not None and ready.reason in _WAITS_FOR_OTHERS:
         return True
-    return _holds(found, "Ready") and _is_current(found)
+    return _holds(found, "Ready") and is_current(found)
 
 
-def _still_wanted(resource: Resource | None) -> Resource:
+def still_wanted(key: Key, resource: Resource | None) -> Resource:
+    """The resource, if there still is one that shall stay.
+
+    Raises:
+        NotFound, Conflict: it is gone, or going.
+    """
     if resource is None:
-        raise NotFound("it was deleted while waiting for it")
+        raise NotFound(f"{key} was deleted while waiting for it")
     if resource.is_being_deleted:
         raise Conflict(f"{resource.key} is being deleted", hint="nothing more will become of it; wait for its deletion instead")
     return resource
 
 
-def _raise_if_hopeless(resource: Resource) -> None:
+def raise_if_hopeless(resource: Resource) -> None:
+    """Raise Failed or Stuck if nothing more will become of it."""
     _raise_if_stuck(resource)
     phase = str(getattr(resource.status, "phase", ""))
-    if phase == Phase.FAILED and _is_current(resource):
+    if phase == Phase.FAILED and is_current(resource):
         ready = find_condition(resource.status.conditions, "Ready")
         raise _failed(resource, getattr(resource.status, "last_failure", "") or (ready.message if ready else ""))
 
@@ -168,5 +123,6 @@ def _holds(resource: Resource, condition: str) -> bool:
     return found is not None and found.status == "True"
 
 
-def _is_current(resource: Resource) -> bool:
+def is_current(resource: Resource) -> bool:
+    """Whether its status is about its present spec."""
     return bool(resource.status.observed_generation >= resource.metadata.generation)

@@ -1,4 +1,4 @@
-"""GPU models as people write them: `l40s`, `h100:2`, `10de:26b9`, `10de:26b9:2`."""
+"""GPU models as people write them: `l40s`, `h100-sxm:2`, `10de:26b9`, `10de:26b9:2`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _REQUEST = re.compile(r"(?P<model>[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}|[^:]+?)(?::(?P<c
 
 
 def gpu_documents(tables: Tables, requests: Sequence[str]) -> list[dict[str, str]]:
-    """`["h100:2"]` as the list that a document has under `gpus`, with canonical names.
+    """`["h100-sxm:2"]` as the list that a document has under `gpus`, with canonical names.
 
     Raises:
-        InvalidInput: no such model (the hint has the nearest), or a count that cannot be.
+        InvalidInput: no such model (the hint has the nearest), several (they are listed), or a count that cannot be.
     """
     names: list[str] = []
     for text in requests:
@@ -38,9 +38,12 @@ def canonical(tables: Tables, word: str) -> str:
     model = tables.gpus.resolve(word)
     if model is not None:
         return model.name
+    if choices := tables.gpus.candidates(word):
+        raise InvalidInput(f"--gpu {word!r} could be several models; say which", context={"allowed": list(choices)})
     meant = tables.gpus.suggest(word)
-    hint = f"did you mean {meant}?" if meant else "`hikube gpu offers` shows the models that hosts have"
-    raise InvalidInput(f"no GPU model is called {word!r}", hint=hint)
+    hint = f"did you mean {label_of(tables, meant)}?" if meant else "`hikube gpu offers` shows the models that hosts have"
+    context = {"did_you_mean": label_of(tables, meant)} if meant else {}
+    raise InvalidInput(f"no GPU model is called {word!r}", hint=hint, context=context)
 
 
 def label_of(tables: Tables, name: str) -> str:

@@ -1,16 +1,18 @@
-"""`hikube image list`, `add` and `fetch`."""
+"""`hikube image list`, `add`, `fetch` and `remove`."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
 
 import typer
 
 from cli.adding import add_image
 from cli.applying import Verb
 from cli.completing import complete_images
-from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, output_format
+from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, IgnoreNotFound, Output, output_format
 from cli.output import as_json, as_list, as_yaml, has_live_line, put, say
 from cli.render.age import age
 from cli.render.resources import at
@@ -19,6 +21,7 @@ from cli.session import Session, no_such
 from provisioner.model.errors import Conflict
 
 MIB = 1 << 20
+REMOVAL_TIMEOUT_S = 60.0
 
 
 def list_images(output: Output = "table") -> None:
@@ -85,6 +88,8 @@ def add(
         "firmware": firmware,
     }
     done = add_image(session, name, spec=spec)
+    if url.startswith("file://") and not Path(unquote(urlsplit(url).path)).is_file():
+        say(f"warning: there is no file {unquote(urlsplit(url).path)} yet; VMs of this image will fail until there is")
     put(f"image/{name} {done.verb}\n")
     return UNCHANGED_EXIT_CODE if error_unchanged and done.verb is Verb.UNCHANGED else 0
 
@@ -118,6 +123,24 @@ def _record(session: Session, image: Any, **facts: Any) -> None:
         session.store.update_status(image.with_status(**facts))
     except Conflict:
         say("the image was changed meanwhile; its digest was not recorded")
+
+
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Images", autocompletion=complete_images)],
+    ignore_not_found: IgnoreNotFound = False,
+) -> None:
+    """Forget images that were added. VMs that have a disk made from one keep it; what was downloaded stays in the cache."""
+    from cli.deleting import Removal, delete_all
+    from provisioner.model.errors import Unsupported
+    from provisioner.model.metadata import Key
+
+    session = Session()
+    stored = {item["metadata"]["name"] for item in session.raw("Image")}
+    built_in = [name for name in names if name not in stored and name in session.tables.images]
+    if built_in:
+        raise Unsupported(f"{', '.join(built_in)}: built in, not added", hint="an image that is added under its name hides it")
+    keys = [Key("Image", "", name) for name in names]
+    delete_all(session, keys, Removal(wait=True, timeout_s=REMOVAL_TIMEOUT_S, ignore_not_found=ignore_not_found))
 
 
 class _Meter:

@@ -1,12 +1,12 @@
 """`hikube lab`: a GPU host in a box for whoever has no GPU.
 
-Parses, calls provisioner.lab, renders. What a lab is and how it is made is known there; adding its hosts is `hikube host add`.
+Parses, calls provisioner.lab, renders. What a lab is and how it is made is known there; what its hosts are to hikube, in
+lab_hosts.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,11 +41,12 @@ def create(
     hosts: Annotated[int, typer.Option(help="Hosts in the lab")] = 1,
     memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory per host, such as 6GiB")] = "6GiB",
     vcpus: Annotated[int, typer.Option(help="CPUs per host")] = 2,
+    add: Annotated[bool, typer.Option("--add", help="Add its hosts, and its image as lab-debian-13")] = False,
 ) -> None:
     """Create a lab and wait until its hosts are of use; the URI of each goes to stdout.
 
     The first time, its images are built from Debian packages, which takes some minutes and root. Repeating it is safe: what
-    runs is left alone, what does not run is started again.
+    runs is left alone, what does not run is started again, what is added already is left as it is.
     """
     from provisioner import lab as labs
 
@@ -59,20 +60,46 @@ def create(
         vcpus=vcpus,
     )
     made = labs.create(topology, _progress)
-    say("add it with:" if hosts == 1 else "add them with:")
-    for host in made.hosts:
-        say(f"  hikube host add {host.name} {shlex.quote(host.uri)}")
-        put(f"{host.uri}\n")
+    if add:
+        _add(made)
+    else:
+        _say_how_to_add(made)
+    put("".join(f"{host.uri}\n" for host in made.hosts))
+
+
+def _add(made: Lab) -> None:
+    from cli.lab_hosts import add_lab, emulates
+    from cli.session import Session
+    from provisioner.lab import ensure_images
+
+    images = ensure_images(_progress)
+    add_lab(Session(), made, images, emulated=emulates(images))
+
+
+def _say_how_to_add(made: Lab) -> None:
+    from cli.lab_hosts import emulates, how_to_add
+    from cli.session import Session
+    from provisioner.lab import ensure_images
+
+    images = ensure_images(_progress)
+    say("the same command with --add makes hikube use it; by hand that is:")
+    for line in how_to_add(made, images, Session().tables, emulated=emulates(images)):
+        say(f"  {line}")
 
 
 @app.command("list")
-def list_labs(output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="table or json")] = "table") -> None:
+def list_labs(
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="table, json or name")] = "table",
+) -> None:
     """List labs and their hosts."""
     from provisioner import lab as labs
 
-    form = output_format(output, allowed=("table", "json"))
-    rows = [row for each in labs.list_labs() for row in _rows(each)]
-    if form == "json":
+    form = output_format(output, allowed=("table", "json", "name"))
+    known = labs.list_labs()
+    rows = [row for each in known for row in _rows(each)]
+    if form == "name":
+        put("".join(f"lab/{each.name}\n" for each in known))
+    elif form == "json":
         put(as_json(rows))
     elif rows:
         put(_table(rows))
@@ -94,10 +121,18 @@ def ssh(
 
 @app.command()
 def delete(name: Name = "lab") -> None:
-    """End a lab's hosts and remove all that belongs to it. A lab that is not there is deleted already."""
+    """End a lab's hosts and remove all that belongs to it. A lab that is not there is deleted already.
+
+    Hosts of it that hikube uses stay registered, without a machine behind them, until `hikube host remove`.
+    """
+    from cli.lab_hosts import still_registered
+    from cli.session import Session
     from provisioner import lab as labs
 
+    left = [host for lab in labs.list_labs() if lab.name == name for host in still_registered(Session(), lab)]
     say(f"lab {name} is gone" if labs.delete(name) else f"there is no lab {name}")
+    if left:
+        say(f"still registered: {', '.join(left)}; forget with: hikube host remove {' '.join(left)}")
 
 
 @app.command()

@@ -27,7 +27,7 @@ def offers(
             "--gpu", metavar="MODEL[:COUNT]", help="Only this model, and so many for one VM", autocompletion=complete_gpus
         ),
     ] = "",
-    explain: Annotated[bool, typer.Option("--explain", help="Say for every host why it offers none (with --gpu)")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say for every host why it offers none")] = False,
     output: Output = "table",
 ) -> None:
     """Show which GPUs can be had now: per model how many are free, and how many one VM could get.
@@ -40,7 +40,9 @@ def offers(
         _one_model(session, gpu, form, explain=explain)
         return
     rows = offer_rows(session)
-    if form in ("json", "yaml"):
+    if explain and rows:
+        _every_model(session, [row["gpu"] for row in rows], form)
+    elif form in ("json", "yaml"):
         put(as_json(as_list(rows)) if form == "json" else as_yaml(as_list(rows)))
     elif form == "name":
         put("".join(f"{row['gpu']}\n" for row in rows))
@@ -106,17 +108,34 @@ def _table(rows: list[dict[str, Any]], *, wide: bool) -> str:
     return table(titles, cells)
 
 
-def _one_model(session: Session, text: str, form: str, *, explain: bool) -> None:
+def _every_model(session: Session, words: list[str], form: str) -> None:
+    explanations = {word: _explanation(session, word) for word in words}
+    if form in ("json", "yaml"):
+        value = as_list({"gpu": word, **explanation.as_dict()} for word, explanation in explanations.items())
+        put(as_json(value) if form == "json" else as_yaml(value))
+        return
+    for word, explanation in explanations.items():
+        if form != "name":
+            put(f"{word}:\n")
+        put("".join(f"{word}/{host.host}\n" if form == "name" else f"  {host.line()}\n" for host in explanation.hosts))
+
+
+def _explanation(session: Session, text: str) -> Explanation:
     from cli.fleets import fleet_of
     from cli.gpu_names import gpu_documents
-    from cli.planning import no_capacity_for
-    from provisioner.planning.explain import explain as explained
-    from provisioner.planning.placement import NoPlacement
+    from provisioner.planning.explain import explain
     from provisioner.planning.requests import PlacementRequest, gpu_needs
 
     names = [each["name"] for each in gpu_documents(session.tables, [text])]
     request = PlacementRequest(vcpus=1, memory_mib=GUEST_MEMORY_MIB, gpus=gpu_needs(names, tables=session.tables))
-    explanation = explained(request, fleet_of(session))
+    return explain(request, fleet_of(session))
+
+
+def _one_model(session: Session, text: str, form: str, *, explain: bool) -> None:
+    from cli.planning import no_capacity_for
+    from provisioner.planning.placement import NoPlacement
+
+    explanation = _explanation(session, text)
     _print(explanation, form, explain=explain)
     if isinstance(explanation.outcome, NoPlacement):
         raise no_capacity_for(f"a VM with {text}", explanation.outcome)

@@ -9,26 +9,38 @@ Read from the status of the resources, so it is the same whether this process dr
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 from cli.output import has_live_line, say
 from cli.session import MACHINE_KINDS
 from provisioner.model.clock import seconds
-from provisioner.model.metadata import Key, Resource, find_condition
+from provisioner.model.metadata import Condition, Key, Resource, find_condition
 
-LIVE_WIDTH_MAX = 110
+LONG_WORD = 40
 QUIET_S = 10.0
-"""Without a live line, a step that takes this long says what it waits for, and again whenever that changes."""
+"""Without a live line, a step that takes this long says what it waits for, and again when that is something new."""
+REMINDER_S = 60.0
+"""After so long it says so again, since what it waits for may have come back, or only its numbers have changed."""
 
 
 def step_line(mark: str, step: str, duration_s: float, message: str, *, prefix: str = "") -> str:
     """One line of progress."""
     first_line = message.strip().splitlines()[0] if message.strip() else ""
     return f"  {prefix}{mark:<4} {step:<10} {duration_s:>7.1f}s  {first_line}".rstrip()
+
+
+def fitted(line: str, width: int) -> str:
+    """The line in so many columns: long words, such as URLs, give way first, since a cause often stands behind one."""
+    if len(line) > width:
+        line = re.sub(rf"\S{{{LONG_WORD + 1},}}", lambda word: f"{word[0][:20]}…{word[0][-16:]}", line)
+    return line if len(line) <= width else line[: max(0, width - 1)] + "…"
 
 
 class Progress:
@@ -39,7 +51,7 @@ class Progress:
         self._several = several
         self._told: set[tuple[Key, str, str]] = set()
         self._notes: dict[Key, str] = {}
-        self._waits: dict[Key, tuple[str, str]] = {}
+        self._waits: dict[Key, _Waits] = {}
         self._live = has_live_line()
         self._live_width = 0
 
@@ -86,22 +98,39 @@ class Progress:
             return
         ready = find_condition(resource.status.conditions, "Ready")
         waited_s = self._now_s() - seconds(under_way.started)
-        text = step_line("...", under_way.name, waited_s, ready.message if ready else "", prefix=prefix)[:LIVE_WIDTH_MAX]
+        text = step_line("...", under_way.name, waited_s, ready.message if ready else "", prefix=prefix)
         if not self._live:
-            self._break_the_silence(resource.key, under_way.name, ready.reason if ready else "", waited_s, text)
+            if waited_s >= QUIET_S:
+                self._break_the_silence(resource.key, f"{under_way.name} {under_way.started}", ready, text)
             return
+        text = fitted(text, shutil.get_terminal_size().columns - 1)
         sys.stderr.write("\r" + text.ljust(self._live_width))
         sys.stderr.flush()
         self._live_width = len(text)
 
-    def _break_the_silence(self, key: Key, step: str, reason: str, waited_s: float, text: str) -> None:
-        if waited_s >= QUIET_S and self._waits.get(key) != (step, reason):
-            self._waits[key] = (step, reason)
+    def _break_the_silence(self, key: Key, step: str, ready: Condition | None, text: str) -> None:
+        """Each thing that a step waits for is said once: an attempt that goes back and forth between two is no news."""
+        waits = self._waits.get(key)
+        if waits is None or waits.step != step:
+            waits = self._waits[key] = _Waits(step)
+        what = re.sub(r"\d+", "#", f"{ready.reason}: {ready.message}" if ready else "")
+        if what not in waits.said or self._now_s() - waits.last_s >= REMINDER_S:
+            waits.said.add(what)
+            waits.last_s = self._now_s()
             say(text)
 
     def _print(self, text: str) -> None:
         self.end()
         say(text)
+
+
+@dataclass(slots=True)
+class _Waits:
+    """What was said of one step."""
+
+    step: str
+    said: set[str] = field(default_factory=set)
+    last_s: float = 0.0
 
 
 class UndoneSteps:
@@ -163,11 +192,15 @@ def _mark(resource: Resource, record: Any) -> tuple[Key, str, str]:
 
 
 def _message_of(resource: Resource, step: str) -> str:
+    """What the step said of itself at its end; a URI of a host says nothing new."""
+    from provisioner.lifecycle.gpu_hosts import GPU_HOST
     from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
+    from provisioner.lifecycle.vm_disks import VM_DISK
 
-    row = VIRTUAL_MACHINE.by_name.get(step)
+    tables: dict[str, Any] = {"GPUHost": GPU_HOST, "VMDisk": VM_DISK}
+    row = tables.get(resource.kind, VIRTUAL_MACHINE).by_name.get(step)
     found = find_condition(resource.status.conditions, row.sets) if row is not None else None
-    return found.message if found is not None else ""
+    return found.message if found is not None and found.message != getattr(resource.spec, "uri", "") else ""
 
 
 def _first_line(text: str) -> str:

@@ -15,8 +15,8 @@ VM = Branch(
         "restart": Leaf("cli.vm.power:restart", "Restart a VM; changes of its spec take effect"),
         "delete": Leaf("cli.vm.delete:delete", "Delete VMs and give their GPUs back"),
         "ssh": Leaf("cli.vm.ssh:ssh", "Log in to a VM, or run one command in it"),
-        "console": Leaf("cli.vm.console:console", "Show the serial console as it goes on"),
-        "logs": Leaf("cli.vm.console:logs", "Print what the VM's console said last"),
+        "console": Leaf("cli.vm.console:console", "Attach to the serial console: look and type"),
+        "logs": Leaf("cli.vm.logs:logs", "Print what the VM's console said last"),
     },
 )
 
@@ -38,6 +38,7 @@ IMAGE = Branch(
         "list": Leaf("cli.image:list_images", "List images, built in and added"),
         "add": Leaf("cli.image:add", "Add an image by its URL"),
         "fetch": Leaf("cli.image:fetch", "Download an image now, checked by its SHA-256"),
+        "remove": Leaf("cli.image:remove", "Forget images that were added"),
     },
 )
 

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.adding import add_host
+from cli.adding import add_host, settle_hosts
 from cli.applying import Applied, Verb
 from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, Timeout, duration_s, labels, output_format
 from cli.output import as_json, as_yaml, put, say
 from cli.render.hosts import host_text
 from cli.session import Session
-from provisioner.model.errors import InvalidInput, StillPending
+from provisioner.model.errors import InvalidInput
 from provisioner.model.gpu_host import GPUHost
 
 RULE_WORDS = {"vendor": "vendor", "class": "class", "id": "ids", "ids": "ids", "address": "addresses", "addresses": "addresses"}
@@ -61,7 +61,7 @@ def add(
     spec |= _rules(gpu_rule) | _reserved(reserved_memory)
     done = add_host(session, name, spec=spec, labels=labels(label, option="--label"), probe=probe)
     if probe and wait:
-        _settle(session, done, limit_s)
+        settle_hosts(session, [done], timeout_s=limit_s)
     _print(session, done, form, probed=probe)
     return UNCHANGED_EXIT_CODE if error_unchanged and done.verb is Verb.UNCHANGED else 0
 
@@ -93,17 +93,6 @@ def _rule(text: str) -> dict[str, Any]:
         else:
             rule[field] = value
     return rule
-
-
-def _settle(session: Session, done: Applied, timeout_s: float) -> None:
-    """The host is stored and has answered; that the rest takes longer is no failure."""
-    from cli.goals import settled
-    from cli.waiting import Wait
-
-    try:
-        Wait(session, [settled(done.resource)], timeout_s=timeout_s).run()
-    except StillPending as pending:
-        say(f"not settled yet: {pending.why}")
 
 
 def _print(session: Session, done: Applied, form: str, *, probed: bool) -> None:

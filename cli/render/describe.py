@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cli.render.age import age
+from cli.render.conditions import conditions_lines
 from cli.render.events import events_table
 from cli.render.resources import at
 
@@ -80,19 +81,3 @@ def _steps(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     under_way = [step["name"] for step in steps if not step.get("finished")]
     lines = ["Steps:", f"  done: {', '.join(done) or 'none'}"]
     return [*lines, f"  under way: {', '.join(under_way)}"] if under_way else lines
-
-
-def conditions_lines(conditions: Sequence[Mapping[str, Any]], now_s: float) -> list[str]:
-    """The conditions as aligned lines: type, status, since when, reason, message."""
-    if not conditions:
-        return ["Conditions:  none"]
-    rows = [
-        (each["type"], each["status"], age(each.get("lastTransitionTime", ""), now_s), each["reason"], each.get("message", ""))
-        for each in conditions
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["Conditions:"]
-    for row in rows:
-        cells = "   ".join(cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True))
-        lines.append(f"  {cells}   {' '.join(row[4].split())}".rstrip())
-    return lines

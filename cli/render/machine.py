@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cli.render.age import age
-from cli.render.describe import conditions_lines
+from cli.render.conditions import conditions_lines
 from cli.render.resources import at, gpu_counts, machine_status
 from cli.render.table import NONE, table
 

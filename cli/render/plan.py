@@ -8,7 +8,8 @@ from typing import Any
 
 def plan_text(planned: Mapping[str, Any]) -> str:
     """What would be done, where the VM would go and why, its domain's XML and its seed."""
-    lines = [f"{planned['object']}: would {planned['action']} (dry run)", *[f"  {change}" for change in planned["changes"]]]
+    action = "unchanged" if planned["action"] == "leave unchanged" else f"would {planned['action']}"
+    lines = [f"{planned['object']}: {action} (dry run)", *[f"  {change}" for change in planned["changes"]]]
     preview = planned["preview"]
     if preview is None:
         return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cli.render.age import age
+from cli.render.conditions import in_order
 from cli.render.table import Column, Item
 
 
@@ -38,17 +39,31 @@ def machine_status(item: Item) -> str:
 
 def machine_reason(item: Item) -> str:
     """Why the VM is not ready: the reason of its first condition that does not hold."""
-    for condition in at(item, "status.conditions", ()):
+    for condition in in_order(at(item, "status.conditions", ())):
         if condition["status"] == "False":
             return str(condition["reason"])
     return ""
 
 
 def host_status(item: Item) -> str:
-    """Ready, Unreachable or Unknown, and whether it is cordoned."""
-    seen = at(item, "status.lastSeen")
-    word = "Ready" if at(item, "status.reachable", False) else ("Unreachable" if seen else "Unknown")
+    """Ready, Unreachable, Refused (it answers, and not to us) or Unknown (nobody has tried), and whether it is cordoned."""
+    if at(item, "status.reachable", False):
+        word = "Ready"
+    elif _trouble(item).get("reason") == "Refused":
+        word = "Refused"
+    else:
+        word = "Unreachable" if _trouble(item) or at(item, "status.lastSeen") else "Unknown"
     return f"{word},Cordoned" if at(item, "spec.cordoned", False) else word
+
+
+def host_trouble(item: Item) -> str:
+    """Why a host is not reached; empty where it is, and where nobody has tried."""
+    return "" if at(item, "status.reachable", False) else " ".join(str(_trouble(item).get("message", "")).split())
+
+
+def _trouble(item: Item) -> Mapping[str, Any]:
+    conditions = (each for each in at(item, "status.conditions", ()) if each["type"] == "Ready")
+    return next((each for each in conditions if each["status"] == "False"), {})
 
 
 def kvm_word(item: Item) -> str:
@@ -95,7 +110,7 @@ _BY_KIND: dict[str, tuple[Column, ...]] = {
         Column("GPUS", lambda item, _: gpu_counts(gpu["name"] for gpu in at(item, "status.gpus", ()))),
         Column("KVM", lambda item, _: kvm_word(item)),
         field("CPUS", "status.cpus"),
-        field("MEMORY-MIB", "status.memoryMib"),
+        Column("MEMORY", lambda item, _: f"{at(item, 'status.memoryMib', 0)}Mi"),
         field("URI", "spec.uri", wide=True),
         field("LIBVIRT", "status.capabilities.libvirtVersion", wide=True),
     ),

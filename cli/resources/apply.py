@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -58,7 +59,7 @@ def apply(
         raise InvalidInput("no documents to apply", context={"files": list(filename)})
     refuse_unreconciled(resources)
     if ssh_key:
-        resources = with_keys(resources, keys_from(ssh_key).lines)
+        resources = with_keys(resources, keys_from(ssh_key, home=Path.home()).lines)
     if dry_run:
         from cli.planning import print_dry_run
 

@@ -26,7 +26,7 @@ def wait(
     Runs the control loop in this process unless another one runs it. Ends as soon as what is waited for holds (exit 0), has
     failed for good (9 or 10), or the time is up (8).
     """
-    from cli.goals import asked_for
+    from cli.awaited import asked_for
     from cli.waiting import Wait
     from provisioner.model.errors import InvalidInput
 
@@ -34,6 +34,10 @@ def wait(
     keys = [key for group in named(kind, names) for key in group.keys(namespace)]
     if not keys:
         raise InvalidInput("nothing to wait for is named", hint=f"hikube wait {kind}/NAME --for={what}")
-    Wait(Session(), [asked_for(key, what) for key in keys], timeout_s=limit_s).run()
+    session, targets = Session(), [asked_for(key, what) for key in keys]
+    if what != "delete":
+        for key in keys:
+            session.raw_one(key.kind, key.name, namespace=key.namespace)  # a name that nothing has is told at once
+    Wait(session, targets, timeout_s=limit_s).run()
     for key in keys:
         say(f"{key}: {what}")

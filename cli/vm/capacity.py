@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cli.applying import Applied, Verb
-from cli.goals import gone, machine_settled
+from cli.goals import gone, machine_settled, still_wanted
 from cli.output import say
 from cli.planning import no_capacity, preview_of
 from cli.waiting import Target, Wait
@@ -72,11 +72,12 @@ class Patience:
             raise
 
     def _is_over(self, resource: Resource | None) -> bool:
-        if machine_settled(resource):
+        vm = still_wanted(self._done.resource.key, resource)
+        if machine_settled(vm):
             return True
-        assert isinstance(resource, VirtualMachine)
-        if not self._queues and _waits_for_capacity(resource):
-            self._raise_if_hopeless(resource)
+        assert isinstance(vm, VirtualMachine)
+        if not self._queues and _waits_for_capacity(vm):
+            self._raise_if_hopeless(vm)
         return False
 
     def _raise_if_hopeless(self, vm: VirtualMachine) -> None:

@@ -1,90 +1,159 @@
-"""`hikube gpu vm logs` and `console`: what the guest prints on its serial port, read through the hypervisor's API."""
+"""`hikube gpu vm console`: the serial console of a VM, to look at and to type on.
+
+Two threads copy: this one from stdin to the guest, the other from the guest to stdout. Either may be the one that ends it: the
+person who leaves, the end of stdin, the VM that stops, a host that goes away, a reader of stdout that has enough.
+"""
 
 from __future__ import annotations
 
+import os
+import select
 import sys
-from typing import Annotated
+import threading
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.machines import Name, machine
 from cli.options import Namespace
 from cli.output import put, say
-from cli.render.events import events_table
 from cli.session import Session
-from provisioner.model.errors import InvalidInput, StillPending
+from cli.vm.logs import BYTES_PER_LINE, Lines, harmless, host_of, last_lines, number_of_lines, print_console
+from cli.vm.raw_terminal import raw_terminal
+from provisioner.model.errors import Conflict, HikubeError, NotFound
 
-DEFAULT_LINES = 100
-LINES_MAX = 100_000
-BYTES_PER_LINE = 200
-"""Generous for console lines; a tail is read in bytes."""
-POLL_S = 1.0
+if TYPE_CHECKING:
+    from provisioner.drivers.hypervisor import Console, ConsoleSession
 
-Lines = Annotated[str, typer.Option("--lines", metavar="N", help="How many lines at first")]
+LEAVE = b"\x1d"
+"""Ctrl-], as telnet and virsh have it."""
+BLOCK_BYTES = 4096
+POLL_S = 0.2
+"""How soon the end of the one direction is noticed by the other."""
+QUIET_S = 1.0
+"""How long nothing must come after the end of stdin, so that the answer to the last line is still seen."""
+LINGER_S = 10.0
+PATIENCE_S = 2.0
+"""For the last output, when it is over; a host that hangs is not waited for."""
 
 
-def logs(
+def console(
     name: Name,
     namespace: Namespace = "default",
-    lines: Lines = str(DEFAULT_LINES),
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing")] = False,
-    events: Annotated[bool, typer.Option("--events/--no-events", help="The VM's events first, on stderr")] = True,
+    lines: Lines = "20",
+    read_only: Annotated[
+        bool, typer.Option("--read-only", "--follow", "-f", help="Only look, until Ctrl-C; nobody is disturbed")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Take the console over from whoever is attached")] = False,
 ) -> None:
-    """Print what the VM's console said last since its last start; its events go to stderr."""
+    """Attach to the serial console of a VM. At a terminal, Ctrl-] leaves; everything else goes to the guest, Ctrl-C too.
+
+    Where stdin is no terminal it is copied to the guest, and the command ends with it, or when the VM stops. One at a time can
+    be attached; with --read-only any number can look on.
+    """
     session = Session()
     vm = machine(session, name, namespace)
-    if events:
-        found = session.store.events(vm.key)
-        if found:
-            say(events_table(found, now_s=session.now_s).rstrip("\n"))
-    _print(session, name, namespace, lines=_number(lines), follow=follow)
-
-
-def console(name: Name, namespace: Namespace = "default", lines: Lines = "20") -> None:
-    """Show the serial console as it goes on, until Ctrl-C. It shows and does not type; `hikube gpu vm ssh` is for typing."""
-    _print(Session(), name, namespace, lines=_number(lines), follow=True)
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LINES_MAX:
-        raise InvalidInput(f"--lines {text!r} is no number from 1 to {LINES_MAX}")
-    return int(text)
-
-
-def _print(session: Session, name: str, namespace: str, *, lines: int, follow: bool) -> None:
-    from provisioner.lifecycle.assembly import SchemeConnector
-
-    vm = machine(session, name, namespace)
-    if not vm.status.host or not vm.status.domain:
-        raise StillPending(f"VM {name} has no console yet", why=f"it is {vm.status.phase.value}")
-    uri = session.raw_one("GPUHost", vm.status.host)["spec"]["uri"]
-    tail = SchemeConnector().connect(uri).console.tail
-    shown = ""
-    while True:
-        text = tail(vm.status.domain, limit_bytes=lines * BYTES_PER_LINE)
-        fresh = news(shown, text) if shown else last_lines(text, lines)
-        put(fresh if not sys.stdout.isatty() else harmless(fresh))
+    count = number_of_lines(lines)
+    if read_only:
+        print_console(session, vm, lines=count, follow=True)
+        return
+    host = host_of(session, vm)
+    with _attached(host.console, vm.status.domain, vm_name=name, force=force) as attached:
+        is_typing = sys.stdin.isatty()
+        say(f"attached to {name}; {'Ctrl-] leaves' if is_typing else 'copying stdin to it'}")
+        before = last_lines(host.console.tail(vm.status.domain, limit_bytes=count * BYTES_PER_LINE), count)
+        put(harmless(before) if sys.stdout.isatty() else before)
         sys.stdout.flush()
-        shown = text
-        if not follow:
-            return
-        session.clock.sleep(POLL_S)
+        with raw_terminal(sys.stdin if is_typing else None):
+            ending = Exchange(attached).run(leave=LEAVE if is_typing else b"")
+    say(f"\n{ending}" if is_typing else ending)
 
 
-def last_lines(text: str, count: int) -> str:
-    """The last lines of a text."""
-    return "".join(text.splitlines(keepends=True)[-count:])
+def _attached(console: Console, domain: str, *, vm_name: str, force: bool) -> ConsoleSession:
+    try:
+        return console.attach(domain, force=force)
+    except Conflict as error:
+        hint = "--force takes it over; --read-only only looks"
+        raise Conflict(f"somebody is attached to the console of {vm_name}", why=error.why, hint=hint) from error
+    except NotFound as error:
+        raise NotFound(
+            f"VM {vm_name} has no console to attach to", why=error.why, hint=f"hikube gpu vm logs {vm_name}"
+        ) from error
 
 
-def news(before: str, now: str) -> str:
-    """What a tail shows now that it did not show before; all of it if the two have nothing in common (the VM was restarted)."""
-    if now.startswith(before):
-        return now[len(before) :]
-    mark = before[-256:]
-    position = now.rfind(mark)
-    return now[position + len(mark) :] if mark and position >= 0 else now
+def _read(descriptor: int) -> bytes:
+    """What was typed; empty at the end, and when the terminal is gone."""
+    try:
+        return os.read(descriptor, BLOCK_BYTES)
+    except OSError:
+        return b""
 
 
-def harmless(text: str) -> str:
-    """The text without control sequences, which a guest could use to take over the terminal of whoever looks."""
-    return "".join(letter for letter in text if letter in "\n\t" or letter.isprintable())
+class Exchange:
+    """Copies both ways between this process's stdin and stdout and a console."""
+
+    def __init__(self, session: ConsoleSession) -> None:
+        self._session = session
+        self._is_over = threading.Event()
+        self._has_spoken = threading.Event()
+        self._error: Exception | None = None
+
+    def run(self, *, leave: bytes) -> str:
+        """Copy until it is over; returns how it ended, for people.
+
+        Args:
+            leave: the key that ends it; empty if there is none and every byte is for the guest.
+        """
+        listener = threading.Thread(target=self._listen, name="console-output", daemon=True)
+        listener.start()
+        try:
+            self._speak(leave)
+        except HikubeError as error:
+            self._error = self._error or error
+        finally:
+            self._is_over.set()
+            listener.join(PATIENCE_S)
+        if isinstance(self._error, NotFound):
+            return "the VM has stopped"
+        if self._error is not None:
+            raise self._error
+        return "detached"
+
+    def _speak(self, leave: bytes) -> None:
+        """From stdin to the guest, until the leave key, the end of stdin, or the end of the console."""
+        source = sys.stdin.fileno()
+        while not self._is_over.is_set():
+            readable, _, _ = select.select([source], [], [], POLL_S)
+            if not readable:
+                continue
+            typed = _read(source)
+            if not typed:
+                self._let_it_finish()
+                return
+            text, key, _ = typed.partition(leave) if leave else (typed, b"", b"")
+            if text:
+                self._session.write(text)
+            if key:
+                return
+
+    def _let_it_finish(self) -> None:
+        """Wait until the guest has nothing more to say."""
+        for _ in range(int(LINGER_S / QUIET_S)):
+            self._has_spoken.clear()
+            self._is_over.wait(QUIET_S)
+            if self._is_over.is_set() or not self._has_spoken.is_set():
+                return
+
+    def _listen(self) -> None:
+        """From the guest to stdout. What a guest prints goes to the terminal as it is: it is the guest's screen now."""
+        try:
+            while not self._is_over.is_set():
+                heard = self._session.read(timeout_s=POLL_S)
+                if heard:
+                    self._has_spoken.set()
+                    sys.stdout.buffer.write(heard)
+                    sys.stdout.buffer.flush()
+        except (HikubeError, OSError) as error:
+            self._error = error
+        finally:
+            self._is_over.set()

@@ -21,10 +21,13 @@ from cli.options import (
     output_format,
 )
 from cli.output import as_json, as_yaml, put, say
+from cli.places import data_dir
 from cli.session import Session
 from cli.vm import create_options as options
 from cli.vm.capacity import Patience, refuse_if_hopeless
-from cli.vm.wishes import Wishes, document_of
+from cli.vm.keys import ChosenKeys, make_keys
+from cli.vm.mistakes import Mistakes
+from cli.vm.wishes import Wishes, chosen_keys, document_of
 from provisioner.model.virtual_machine import VirtualMachine
 
 
@@ -83,31 +86,51 @@ def _create(session: Session, wishes: Wishes, manner: Manner) -> Verb | None:
         from cli.vm.interview import interview
 
         wishes = interview(session, wishes)
-    vm = from_options(session, document_of(session, wishes, may_make_key=not manner.is_dry_run))
-    assert isinstance(vm, VirtualMachine)
+    vm, keys = _checked(session, wishes)
     if manner.is_dry_run:
         from cli.planning import print_dry_run
 
+        say(keys.said)
         print_dry_run(session, [vm], form=manner.form)
         return None
     if session.find(vm.key) is None:
         refuse_if_hopeless(session, vm, queues=manner.queues)
         if is_asked and not manner.yes:
             _make_sure()
+        if keys.must_be_made:
+            keys = make_keys(data_dir())
+            vm = vm.model_copy(update={"spec": vm.spec.model_copy(update={"ssh_keys": keys.lines})})
+        say(keys.said)
     done = create_resource(session.store, vm)
     say(f"virtualmachine/{vm.metadata.name} {done.verb}")
     if manner.waits:
         Patience(session, done, queues=manner.queues, timeout_s=manner.timeout_s).run()
     _print(session, done, manner)
+    _say_what_next(session, done, keys, waits=manner.waits)
     return done.verb
 
 
+def _checked(session: Session, wishes: Wishes) -> tuple[VirtualMachine, ChosenKeys]:
+    """The VM that is asked for. Nothing is made or stored before all of it is known to be good."""
+    mistakes = Mistakes()
+    keys = ChosenKeys((), "")
+    with mistakes.collected():
+        keys = chosen_keys(wishes)
+    vm = None
+    document = document_of(session, wishes, keys, mistakes=mistakes)
+    with mistakes.collected():
+        vm = from_options(session, document)
+    mistakes.raise_any()
+    assert isinstance(vm, VirtualMachine)
+    return vm, keys
+
+
 def _make_sure() -> None:
-    from cli.asking import agrees
+    from cli.asking import REFUSED_EXIT_CODE, agrees
 
     if not agrees("Create?"):
         say("nothing was created")
-        raise typer.Exit(0)
+        raise typer.Exit(REFUSED_EXIT_CODE)
 
 
 def _print(session: Session, done: Applied, manner: Manner) -> None:
@@ -121,10 +144,24 @@ def _print(session: Session, done: Applied, manner: Manner) -> None:
     else:
         where = f" {vm.status.host} {vm.status.address or '<none>'}" if vm.status.host else ""
         put(f"{name} {vm.status.phase.value}{where}\n")
-    scope = "" if vm.metadata.namespace == "default" else f" -n {vm.metadata.namespace}"
-    if manner.waits:
-        say(f"  log in:  hikube gpu vm ssh {name}{scope}")
-        say(f"  logs:    hikube gpu vm logs {name}{scope}")
-        say(f"  delete:  hikube gpu vm delete {name}{scope}")
+
+
+def _say_what_next(session: Session, done: Applied, keys: ChosenKeys, *, waits: bool) -> None:
+    metadata = done.resource.metadata
+    scope = "" if metadata.namespace == "default" else f" -n {metadata.namespace}"
+    if waits:
+        if _has_ssh(session, done):
+            identity = f" -i {keys.private}" if keys.private is not None else ""
+            say(f"  log in:  hikube gpu vm ssh {metadata.name}{scope}{identity}")
+        say(f"  logs:    hikube gpu vm logs {metadata.name}{scope}")
+        say(f"  delete:  hikube gpu vm delete {metadata.name}{scope}")
     elif done.verb is not Verb.UNCHANGED and session.controller_lock().holder() is None:
-        say(f"no control loop is running: `hikube controller`, or `hikube wait vm/{name}{scope}`, goes on")
+        say(f"no control loop is running: `hikube controller`, or `hikube wait vm/{metadata.name}{scope}`, goes on")
+
+
+def _has_ssh(session: Session, done: Applied) -> bool:
+    """Whether there is a guest behind the VM: simulated hosts have none."""
+    vm = session.find(done.resource.key)
+    assert isinstance(vm, VirtualMachine | None)
+    hosts = {item["metadata"]["name"]: item["spec"]["uri"] for item in session.raw("GPUHost")}
+    return vm is not None and not hosts.get(vm.status.host, "").startswith("simulated:")

@@ -14,7 +14,7 @@ Gpus = Annotated[
     typer.Option(
         "--gpu",
         metavar="MODEL[:COUNT]",
-        help="GPUs, such as l40s or h100:2; repeatable",
+        help="GPUs, such as l40s or h100-sxm:2; repeatable",
         autocompletion=complete_gpus,
     ),
 ]

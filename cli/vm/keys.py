@@ -20,31 +20,44 @@ class ChosenKeys:
 
     lines: tuple[str, ...]
     said: str
+    private: Path | None = None
+    """The private half, where ssh would not find it by itself."""
+    must_be_made: bool = False
+    """There is no key at all: `make_keys` makes a pair, once the rest is known to be good."""
 
 
-def keys_from(files: list[str]) -> ChosenKeys:
+def keys_from(files: list[str], *, home: Path) -> ChosenKeys:
     """The keys of these files, one per line; comments left out.
 
     Raises:
         NotFound, InvalidInput: a file cannot be read, or holds a private key.
     """
-    lines = [line for file in files for line in _lines_of(Path(file).expanduser())]
-    return ChosenKeys(tuple(lines), f"SSH keys: {', '.join(files)}")
+    paths = [Path(file).expanduser() for file in files]
+    lines = [line for path in paths for line in _lines_of(path)]
+    private = next((half for path in paths if (half := _private_half(path)) is not None), None)
+    is_found_by_ssh = private in private_keys(home)
+    return ChosenKeys(tuple(lines), f"SSH keys: {', '.join(files)}", private=None if is_found_by_ssh else private)
 
 
-def default_keys(home: Path, data: Path, *, may_make: bool = True) -> ChosenKeys:
-    """The first of the user's own keys; a pair of ours if there is none, made on first use if it may."""
+def default_keys(home: Path, data: Path) -> ChosenKeys:
+    """The first of the user's own keys, or the pair of ours that was made earlier. Makes nothing."""
     for path in _public_keys(home):
         return ChosenKeys(_lines_of(path), f"SSH key: {path}")
     private = generated_key(data)
     public = private.with_suffix(".pub")
-    made = not public.exists()
-    if made and not may_make:
-        return ChosenKeys((), "SSH key: there is none in ~/.ssh; a pair would be made")
-    if made:
-        _generate(private, public)
-    verb = "made, since there is none in ~/.ssh" if made else "the one made earlier"
-    return ChosenKeys(_lines_of(public), f"SSH key: {private} ({verb}; `hikube gpu vm ssh` uses it)")
+    if not public.exists():
+        return ChosenKeys((), "SSH key: there is none in ~/.ssh; a pair would be made", must_be_made=True)
+    return ChosenKeys(_lines_of(public), f"SSH key: {private} (the one made earlier; `hikube gpu vm ssh` uses it)")
+
+
+def make_keys(data: Path) -> ChosenKeys:
+    """A new pair of ours, kept in the data directory."""
+    private = generated_key(data)
+    public = private.with_suffix(".pub")
+    _generate(private, public)
+    return ChosenKeys(
+        _lines_of(public), f"SSH key: {private} (made, since there is none in ~/.ssh; `hikube gpu vm ssh` uses it)"
+    )
 
 
 def generated_key(data: Path) -> Path:
@@ -56,6 +69,11 @@ def private_keys(home: Path) -> tuple[Path, ...]:
     """The user's own private keys that ssh would try by itself."""
     paths = (home / ".ssh" / f"id_{kind}" for kind in KINDS)
     return tuple(path for path in paths if path.exists())
+
+
+def _private_half(path: Path) -> Path | None:
+    half = path.with_suffix("")
+    return half if path.suffix == ".pub" and half.is_file() else None
 
 
 def _public_keys(home: Path) -> list[Path]:

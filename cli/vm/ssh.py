@@ -105,7 +105,7 @@ def _host_key(session: Session, item: dict[str, Any]) -> str:
 
     name, namespace = at(item, "metadata.name"), at(item, "metadata.namespace")
     for secret in session.raw("Secret", namespace=namespace):
-        if secret["metadata"]["name"] == secret_name(name):
+        if secret["metadata"]["name"] == secret_name(name, kind=str(item["kind"])):
             key = secret["spec"]["data"].get(HOST_PUBLIC, "")
             if key:
                 return str(key)

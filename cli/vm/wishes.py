@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from cli.gpu_names import gpu_documents
 from cli.options import labels
-from cli.output import say
 from cli.places import data_dir
 from provisioner.model.errors import InvalidInput, NotFound
 from provisioner.model.metadata import APPS
+from provisioner.model.suggestions import nearest
 
 if TYPE_CHECKING:
     from cli.session import Session
+    from cli.vm.keys import ChosenKeys
+    from cli.vm.mistakes import Mistakes
 
 DEFAULT_IMAGE = "ubuntu"
 DEFAULT_INSTANCE_TYPE = "u1.xlarge"
 """4 vCPUs and 16 GiB: enough for a driver installation and a first job."""
 DEFAULT_DISK_SIZE = "20Gi"
+STAND_IN_NAME = "unnamed"
+"""For a VM without a name, so that the door looks at the rest."""
 CLOUD_INIT_BYTES_MAX = 512 << 10
 
 
@@ -63,41 +67,61 @@ class Wishes:
         return not any(what)
 
 
-def document_of(session: Session, wishes: Wishes, *, may_make_key: bool = True) -> dict[str, Any]:
+def document_of(session: Session, wishes: Wishes, keys: ChosenKeys, *, mistakes: Mistakes) -> dict[str, Any]:
     """The VirtualMachine document. The door checks it; only what is no field of it is checked here.
 
-    A user without any key gets a pair of ours; with `may_make_key` false none is made, for dry runs.
+    What cannot be understood is noted in `mistakes` and left out, so that the door can go on to look for more.
+    """
+    spec: dict[str, Any] = {
+        "systemDisk": {"image": wishes.image or DEFAULT_IMAGE, "storage": wishes.disk_size or DEFAULT_DISK_SIZE},
+        "sshKeys": list(keys.lines),
+    }
+    metadata: dict[str, Any] = {"name": wishes.name or STAND_IN_NAME, "namespace": wishes.namespace}
+    with mistakes.collected():
+        _check_name(wishes.name)
+    with mistakes.collected():
+        spec["gpus"] = gpu_documents(session.tables, wishes.gpus)
+    with mistakes.collected():
+        _check_image(session, spec["systemDisk"]["image"])
+    with mistakes.collected():
+        spec |= _size(wishes)
+    with mistakes.collected():
+        spec |= {"cloudInit": _cloud_init(wishes.cloud_init_file)} if wishes.cloud_init_file else {}
+    with mistakes.collected():
+        spec |= {"hostSelector": labels(wishes.host_selector, option="--host-selector")} if wishes.host_selector else {}
+    with mistakes.collected():
+        ports = [_port(text) for text in wishes.external_ports]
+        spec |= {"external": True, "externalPorts": ports} if ports else {}
+    with mistakes.collected():
+        metadata["labels"] = labels(wishes.labels, option="--label")
+    return {"apiVersion": APPS, "kind": "VirtualMachine", "metadata": metadata, "spec": spec}
+
+
+def chosen_keys(wishes: Wishes) -> ChosenKeys:
+    """The keys that were named, or the user's own.
 
     Raises:
-        InvalidInput, NotFound: a name is missing, a file cannot be read, a model is unknown.
+        InvalidInput, NotFound: a file cannot be read, or holds no public keys.
     """
     from cli.vm.keys import default_keys, keys_from
 
-    if not wishes.name:
-        raise InvalidInput("the VM has no name", hint="hikube gpu vm create NAME --gpu MODEL[:COUNT]")
     if wishes.ssh_key_files:
-        keys = keys_from(list(wishes.ssh_key_files))
-    else:
-        keys = default_keys(Path.home(), data_dir(), may_make=may_make_key)
-    say(keys.said)
-    spec: dict[str, Any] = {
-        "gpus": gpu_documents(session.tables, wishes.gpus),
-        "systemDisk": {"image": wishes.image or DEFAULT_IMAGE, "storage": wishes.disk_size or DEFAULT_DISK_SIZE},
-        "sshKeys": list(keys.lines),
-        **_size(wishes),
-    }
-    if wishes.cloud_init_file:
-        spec["cloudInit"] = _cloud_init(wishes.cloud_init_file)
-    if wishes.host_selector:
-        spec["hostSelector"] = labels(wishes.host_selector, option="--host-selector")
-    if wishes.external_ports:
-        spec |= {"external": True, "externalPorts": [_port(text) for text in wishes.external_ports]}
-    metadata = {
-        "name": wishes.name,
-        "namespace": wishes.namespace,
-        "labels": labels(wishes.labels, option="--label"),
-    }
-    return {"apiVersion": APPS, "kind": "VirtualMachine", "metadata": metadata, "spec": spec}
+        return keys_from(list(wishes.ssh_key_files), home=Path.home())
+    return default_keys(Path.home(), data_dir())
+
+
+def _check_name(name: str) -> None:
+    if not name:
+        raise InvalidInput("the VM has no name", hint="hikube gpu vm create NAME --gpu MODEL[:COUNT]")
+
+
+def _check_image(session: Session, name: str) -> None:
+    known = [*(item["metadata"]["name"] for item in session.raw("Image")), *session.tables.images]
+    if name not in known:
+        meant = nearest(name, known)
+        hint = f"did you mean {meant}?" if meant else "`hikube image list` shows all"
+        context = {"did_you_mean": meant} if meant else {}
+        raise InvalidInput(f"no image is called {name!r}", hint=hint, context=context)
 
 
 def _size(wishes: Wishes) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
 
+from provisioner.drivers.host_events import Listener
 from provisioner.model.gpu_host import GPUHostStatus, GpuRule, KvmVerdict
 from provisioner.model.pci import PciFunction
 
@@ -181,11 +183,50 @@ class Domains(Protocol):
         ...
 
 
+class ConsoleSession(Protocol):
+    """One end of a running domain's serial line; one at a time per domain. One thread may read while another writes.
+
+    Errors, from `read` and `write`:
+        NotFound: the domain has stopped.
+        Conflict: somebody else took the console over by force.
+        HostUnreachable: the connection broke, or the session was closed.
+    """
+
+    def read(self, *, timeout_s: float) -> bytes:
+        """What the guest sends, as soon as there is anything; empty if there was nothing within `timeout_s`."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send all of it, no faster than a serial line does. A guest need not read; then this may end in HostTimeout."""
+        ...
+
+    def close(self) -> None:
+        """Let the console go, for others to attach. Idempotent; raises nothing."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
 class Console(Protocol):
     """The serial console of a domain."""
 
     def tail(self, name: str, *, limit_bytes: int) -> str:
         """The last bytes of what the guest printed since its last start; empty if nothing is kept."""
+        ...
+
+    def attach(self, name: str, *, force: bool = False) -> ConsoleSession:
+        """Take the console of a running domain; what was printed before is not repeated.
+
+        Args:
+            name: the domain.
+            force: whoever is attached loses it.
+
+        Raises:
+            NotFound: no such domain, it does not run, or it has no serial port.
+            Conflict: somebody is attached.
+        """
         ...
 
 
@@ -215,6 +256,14 @@ class Hypervisor(Protocol):
     @property
     def console(self) -> Console:
         """What guests print."""
+        ...
+
+    def subscribe(self, listener: Listener) -> None:
+        """Tell the listener what the host tells by itself, from now on and until the connection ends; host_events.py says what.
+
+        A listener that is subscribed already (also through an earlier caller's share of the connection) is told once. A new
+        connection knows nothing of it: after connection-lost, subscribe again.
+        """
         ...
 
     def close(self) -> None:

@@ -57,6 +57,10 @@ class Background(Protocol):
         """
         ...
 
+    def is_under_way(self, name: str) -> bool:
+        """Whether a job of that name was asked for and has not ended."""
+        ...
+
     def forget(self, name: str) -> None:
         """Drop the result of an ended job: what it was to make was found made. A later `run` starts afresh."""
         ...
@@ -72,6 +76,10 @@ class Inline:
     def run(self, name: str, job: Callable[[Meter], T]) -> Running | Finished[T]:
         """Run it to its end."""
         return Finished(job(Meter()))
+
+    def is_under_way(self, name: str) -> bool:
+        """Never: whoever could ask had to wait for it."""
+        return False
 
     def forget(self, name: str) -> None:
         """Nothing is kept."""
@@ -112,6 +120,12 @@ class Threads:
                 return Running(known.meter)
             del self._jobs[name]
         return Finished(known.future.result())  # type: ignore[arg-type]  # the name stands for the job's type
+
+    def is_under_way(self, name: str) -> bool:
+        """As the protocol says."""
+        with self._lock:
+            known = self._jobs.get(name)
+        return known is not None and not known.future.done()
 
     def forget(self, name: str) -> None:
         """As the protocol says; a job under way goes on and is forgotten when it is asked about after its end."""

@@ -2,7 +2,8 @@
 
     store.watch ──> which keys does this change concern? ──> WorkQueue ──> workers ──> Reconciler.reconcile(key)
          ^                                                       ^                          │ check again in s
-         └──────────── status, claims, events ───────────────────┴──────────────────────────┘
+         └──────────── status, claims, events ───────────────────┼──────────────────────────┘
+    hosts ──> host_watch: a domain stopped, devices changed ─────┘
 
 Level-triggered: a lost or repeated change costs a pass, nothing else; every object is looked at again on a period. A broad
 except stands here and nowhere below: an unexpected error of one pass is recorded on its object and retried with back-off.
@@ -27,6 +28,8 @@ log = logging.getLogger("hikube.controller")
 WATCH_TIMEOUT_S = 0.5
 RESYNC_S = 300.0
 WORKER_WAIT_S = 0.5
+CONFLICTS_IN_A_ROW = 5
+"""More are told and slowed down like failures."""
 
 
 class Reconciler(Protocol):
@@ -64,6 +67,7 @@ class Controller:
         self._since: str | None = None
         self._resync_at = 0.0
         self.queue = WorkQueue(ports.clock, group_of=lambda key: self._by_kind[key.kind].group_of(key))
+        ports.host_watch.attach(self.queue)
 
     def run_until(self, done: Callable[[], bool], *, timeout_s: float) -> bool:
         """Drive until `done()` or the time is up; says which."""
@@ -103,8 +107,8 @@ class Controller:
         now_s = self._ports.clock.monotonic_s()
         try:
             if self._since is None or now_s >= self._resync_at:
-                self._resync_at = now_s + RESYNC_S
                 self._list_all()
+                self._resync_at = now_s + RESYNC_S
             assert self._since is not None
             changes = self._ports.store.watch(self._since, timeout_s=timeout_s)
         except errors.Conflict:
@@ -121,7 +125,10 @@ class Controller:
                     self.queue.add(key)
 
     def _list_all(self) -> None:
-        """Queue every object; the oldest version seen is where watching goes on, so that nothing is missed."""
+        """Queue every object; the oldest version seen is where watching goes on, so that nothing is missed.
+
+        Raises: StoreUnavailable in the middle: what was not listed is listed in the next turn.
+        """
         for reconciler in self._reconcilers:
             for kind in reconciler.kinds:
                 listing = self._ports.store.list(kind)
@@ -135,10 +142,10 @@ class Controller:
         try:
             again_s = self._by_kind[key.kind].reconcile(key)
             self._failures.pop(key, None)
-        except errors.Conflict:
-            again_s = 0.0  # somebody else wrote first: start from what is there
-        except errors.NotFound:
-            again_s = None
+        except errors.Conflict as error:
+            again_s = self._overtaken(key, error)
+        except errors.NotFound as error:
+            again_s = None if error.context.get("key") == str(key) else self._failed(key, error)
         except errors.HikubeError as error:
             again_s = self._failed(key, error)
         except Exception as error:
@@ -148,6 +155,13 @@ class Controller:
             self.queue.done(key)
         if again_s is not None:
             self.queue.add(key, after_s=again_s)
+
+    def _overtaken(self, key: Key, error: errors.Conflict) -> float:
+        """Somebody else wrote first: start at once from what is there, but never in a loop that does nothing else."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        if failures > CONFLICTS_IN_A_ROW:
+            return self._failed(key, error)
+        return 0.0
 
     def _failed(self, key: Key, error: Exception) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
@@ -171,6 +185,7 @@ class _Crew:
 
     def __init__(self, controller: Controller, size: int) -> None:
         self._quit = threading.Event()
+        self._queue = controller.queue
         self._threads = [
             threading.Thread(target=controller.work, args=(self._quit,), name=f"hikube-worker-{n}", daemon=True)
             for n in range(size)
@@ -182,5 +197,6 @@ class _Crew:
 
     def __exit__(self, *_: object) -> None:
         self._quit.set()
+        self._queue.wake_all()
         for thread in self._threads:
             thread.join(timeout=60)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from provisioner.lifecycle.hypervisors import WatchedHypervisor
 from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.quarantine import quarantine
 from provisioner.lifecycle.virtual_machine.devices import restore_function
-from provisioner.model.errors import Conflict, NotFound
+from provisioner.model.errors import DeviceBusy, HostTimeout, NotFound
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.metadata import Key, Resource
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.store.protocol import Change, ChangeType, Event
+
+IN_USE_S = 30.0
+"""The sweep of the host (orphans.py) stops the domain; until then the claim protects the GPU."""
 
 
 class GPUClaimReconciler:
@@ -40,9 +44,13 @@ class GPUClaimReconciler:
         hypervisor = WatchedHypervisor.over(self._ports.connections, host.spec.uri)
         users = [domain.name for domain in hypervisor.domains.owned() if claim.spec.address in domain.functions]
         if users:
-            raise Conflict(f"{key} has no owner", why=f"domain `{users[0]}` still uses the GPU")
-        for function in reversed(claim.status.functions):
-            restore_function(hypervisor.devices, function)
+            self._tell(claim, "OrphanInUse", f"it has no owner, and domain `{users[0]}` still has the GPU")
+            return IN_USE_S
+        try:
+            for function in reversed(claim.status.functions):
+                restore_function(hypervisor.devices, function)
+        except (NotFound, DeviceBusy, HostTimeout) as error:
+            quarantine(self._ports, host=claim.spec.host, address=claim.spec.address, reason=f"could not be restored: {error}")
         self._release(claim)
         return None
 
@@ -72,4 +80,7 @@ class GPUClaimReconciler:
 
     def _release(self, claim: GPUClaim) -> None:
         self._ports.store.delete(claim.key, uid=claim.metadata.uid)
-        self._ports.store.record(Event(claim.key, "Warning", "OrphanReleased", f"its owner {claim.spec.owner.key} is gone"))
+        self._tell(claim, "OrphanReleased", f"its owner {claim.spec.owner.key} is gone")
+
+    def _tell(self, claim: GPUClaim, reason: str, message: str) -> None:
+        self._ports.store.record(Event(claim.key, "Warning", reason, message))

@@ -1,4 +1,8 @@
-"""A hypervisor whose silence is noticed: any call that ends in HostUnreachable tells the connections, for everybody's sake."""
+"""A hypervisor whose silence is noticed: any call that ends in HostUnreachable tells the connections, for everybody's sake.
+
+A call that has a `timeout_s` of its own may be slow by itself (a driver that does not let go, memory to pin): its HostTimeout
+says nothing about the host and passes as it is. Any other call that times out means that the host is away.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from typing import Any, cast
 
 from provisioner.drivers.hypervisor import Hypervisor
 from provisioner.lifecycle.ports import Connections
-from provisioner.model.errors import HostUnreachable
+from provisioner.model.errors import HostTimeout, HostUnreachable
 
 
 class _Watched:
@@ -25,6 +29,11 @@ class _Watched:
         def call(*args: Any, **kwargs: Any) -> Any:
             try:
                 return value(*args, **kwargs)
+            except HostTimeout as error:
+                if "timeout_s" in kwargs:
+                    raise
+                self._connections.lost(self._uri, str(error))
+                raise HostUnreachable(error.what, why=error.why, hint=error.hint, context=error.context) from error
             except HostUnreachable as error:
                 self._connections.lost(self._uri, str(error))
                 raise

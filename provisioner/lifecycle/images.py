@@ -12,7 +12,7 @@ from provisioner.drivers.hypervisor import Hypervisor, Volume
 from provisioner.lifecycle.background import Meter, Running
 from provisioner.lifecycle.ports import Ports
 from provisioner.model import domain_names
-from provisioner.model.errors import ImageError, InvalidInput, NotFound
+from provisioner.model.errors import ImageRefused, InvalidInput, NotFound
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.image import Image, ImageSpec, ImageStatus
 from provisioner.model.metadata import Metadata
@@ -58,10 +58,10 @@ def stage(image: Image, host: GPUHost, hypervisor: Hypervisor, ports: Ports) -> 
     """Bring the image to the host, in the background; the volume once it is there, until then how far it is.
 
     Raises:
-        ImageError: it cannot be fetched, or differs from what it must be or is declared to be.
+        ImageError: it cannot be fetched; ImageRefused: it is not what it must be, or is declared to be.
     """
     found = staged(image, host, hypervisor)
-    job = f"stage {image.spec.url} on {host.metadata.name}"
+    job = f"stage {image.spec.url} {digest_of(image)} as {image.spec.format} on {host.metadata.name}"
     if found is not None:
         ports.background.forget(job)
         return found
@@ -69,7 +69,8 @@ def stage(image: Image, host: GPUHost, hypervisor: Hypervisor, ports: Ports) -> 
     def work(meter: Meter) -> tuple[Volume, str, int]:
         local = ports.images.fetch(image.spec.url, sha256=digest_of(image), progress=meter)
         if local.format != image.spec.format:
-            raise ImageError(f"image `{image.metadata.name}` is {local.format}", why=f"it is declared as {image.spec.format}")
+            what = f"image `{image.metadata.name}` is {local.format}"
+            raise ImageRefused(what, why=f"it is declared as {image.spec.format}")
         name = domain_names.base_volume(local.sha256, image_format=local.format)
         pool = host.spec.storage_pool
         volume = hypervisor.volumes.find(pool, name)

@@ -12,9 +12,11 @@ from provisioner.drivers.guest.protocol import Guests
 from provisioner.drivers.hypervisor import Connector, Hypervisor
 from provisioner.drivers.images.protocol import Images
 from provisioner.lifecycle.background import Background, Inline
+from provisioner.lifecycle.fleet import Snapshots
+from provisioner.lifecycle.host_watch import HostWatch
 from provisioner.lifecycle.progress import Observer, Silence
 from provisioner.model.clock import Clock, Identifiers, timestamp
-from provisioner.model.errors import HostUnreachable
+from provisioner.model.errors import HostTimeout, HostUnreachable
 from provisioner.model.tables import Tables
 from provisioner.store.protocol import Store
 
@@ -44,6 +46,9 @@ class Connections:
             raise HostUnreachable("the host did not answer a moment ago", why=why)
         try:
             return self._connector.connect(uri)
+        except HostTimeout as error:
+            self.lost(uri, str(error))
+            raise HostUnreachable(error.what, why=error.why, hint=error.hint, context=error.context) from error
         except HostUnreachable as error:
             self.lost(uri, str(error))
             raise
@@ -70,9 +75,12 @@ class Ports:
     time_scale: float = 1.0
     """Deadlines are multiplied by it; above 1 on machines measured to be slow."""
     connections: Connections = field(init=False)
+    host_watch: HostWatch = field(init=False)
+    snapshots: Snapshots = field(default_factory=Snapshots, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "connections", Connections(self.connector, self.clock))
+        object.__setattr__(self, "host_watch", HostWatch(self.clock))
 
     def now(self) -> str:
         """The time as resources write it."""

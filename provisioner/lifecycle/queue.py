@@ -65,6 +65,11 @@ class WorkQueue:
                 key = self._pop()
             return key
 
+    def wake_all(self) -> None:
+        """Let everybody who waits in `wait_and_take` return at once."""
+        with self._condition:
+            self._condition.notify_all()
+
     def done(self, key: Key) -> None:
         """The pass over `key` has ended."""
         with self._condition:

@@ -5,7 +5,8 @@
 
 Rules that every step keeps, and that three tests in tests/lifecycle hold for every table: `do` observes first and may be run
 any number of times; `undo` likewise, also when `do` never ran; neither relies on memory. A step has a time budget that counts
-from its first attempt and starts anew while its host is away, since waiting for a host is no failure of the guest.
+from its first attempt and starts anew while its host is away, since waiting for a host is no failure of the guest. A call
+that was given a time of its own and did not keep to it (HostTimeout) is no absence of the host: there the budget runs on.
 
 Effects that a step has on the outside come before the record that it finished, so a crash between the two repeats the step.
 """
@@ -28,6 +29,7 @@ V = TypeVar("V", bound=View)  # type: ignore[type-arg]
 RETRY_S = 2.0
 RETRY_CEILING_S = 30.0
 """The pause after trouble doubles from one to the other."""
+RACE_RETRY_S = 0.5
 UNBOUNDED = float("inf")
 
 
@@ -127,7 +129,7 @@ class Lifecycle(Generic[V]):
 
     def _waiting(self, step: Step[V], view: V, record: StepRecord, verdict: Retry) -> Verdict:
         now = view.ports.now()
-        if verdict.reason == errors.HostUnreachable.__name__:
+        if verdict.is_patient:
             record = record.model_copy(update={"started": now})
         waited_s = seconds(now) - seconds(record.started)
         budget_s = step.within(view) * view.ports.time_scale
@@ -136,30 +138,35 @@ class Lifecycle(Generic[V]):
         attempts = record.attempts + (1 if verdict.is_trouble else 0)
         record = record.model_copy(update={"finished": "", "attempts": attempts})
         if verdict.is_trouble:
-            view.tell(verdict.reason, f"{step.name}: {verdict.message}", warning=True)
             pause_s = backoff_s(attempts, first_s=RETRY_S, ceiling_s=RETRY_CEILING_S)
             verdict = replace(verdict, after_s=pause_s)
         view.write(view.condition(step.sets, "False", verdict.reason, verdict.message), steps=_with(view, record))
+        if verdict.is_trouble:
+            view.tell(verdict.reason, f"{step.name}: {verdict.message}", warning=True)
         view.ports.observer.step_waiting(view.key, step.name, verdict.message)
         return verdict
 
 
 def _guarded(action: Callable[[V], Verdict], view: V) -> Verdict:
-    """Run it; turn what the edges could not do into a verdict. A Conflict with another writer ends the pass."""
+    """Run it; turn what the edges could not do into a verdict.
+
+    A Conflict with another writer of the resource itself ends the pass all the same: writing the verdict down meets it again.
+    """
     try:
         return action(view)
-    except (errors.AlreadyExists, errors.DeviceBusy) as error:
-        return Retry(RETRY_S, type(error).__name__, str(error), is_trouble=True)
-    except errors.Conflict:
-        raise
+    except errors.HostTimeout as error:
+        return Retry(RETRY_S, errors.HostTimeout.__name__, str(error), is_trouble=True)
     except errors.HostUnreachable as error:
-        return Retry(RETRY_S, errors.HostUnreachable.__name__, str(error), is_trouble=True)
+        return Retry(RETRY_S, errors.HostUnreachable.__name__, str(error), is_trouble=True, is_patient=True)
+    except errors.Conflict as error:
+        is_race = "stored" in error.context  # of writers of one object, as against a hypervisor's refusal
+        return Retry(RACE_RETRY_S if is_race else RETRY_S, type(error).__name__, str(error), is_trouble=not is_race)
     except errors.GuestUnreachable as error:
         return Retry(RETRY_S, type(error).__name__, str(error))  # a guest that boots does not answer yet: no trouble
     except errors.HikubeError as error:
         if error.retry is errors.Retry.LATER:
             return Retry(RETRY_S, type(error).__name__, str(error), is_trouble=True)
-        return Abort(type(error).__name__, str(error), is_final=isinstance(error, errors.InvalidInput))
+        return Abort(type(error).__name__, str(error), is_final=isinstance(error, errors.InvalidInput | errors.ImageRefused))
 
 
 def _with(view: View, record: StepRecord) -> tuple[StepRecord, ...]:  # type: ignore[type-arg]

@@ -21,6 +21,8 @@ class Retry:
     message: str
     is_trouble: bool = False
     """Something failed, as against something that merely takes its time: the pauses grow, and an event tells of it."""
+    is_patient: bool = False
+    """It waits for a host that is away, or for somebody's decision: the step's time does not run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,18 +18,20 @@ from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.steps import UNBOUNDED, Lifecycle, Step, nothing
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.view import View
+from provisioner.lifecycle.virtual_machine.attachments import user_of
 from provisioner.model import domain_names
 from provisioner.model.errors import NotFound
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.image import Image
 from provisioner.model.metadata import Key, Resource
 from provisioner.model.quantities import bytes_of
-from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.model.vm_disk import VMDisk
 from provisioner.store.protocol import Change, ChangeType
 
 FINALIZER = "hikube.cloud/volume"
 IN_USE_S = 10.0
+FAILED_RETRY_S = 300.0
+"""What failed for a reason that may pass (a full pool, an image server that is away) is tried again, slowly."""
 
 
 class VMDiskView(View[VMDisk]):
@@ -90,7 +92,8 @@ def make_volume(view: VMDiskView) -> Verdict:
         volume = volumes.create(pool, view.volume, size_bytes=size_bytes, base=_base(view))
     if volume.capacity_bytes < size_bytes:
         if view.resource.status.used_by and _is_running(view):
-            return Retry(IN_USE_S, "GrowsOnRestart", f"grows when `{view.resource.status.used_by}` is stopped")
+            user = view.resource.status.used_by
+            return Retry(IN_USE_S, "GrowsOnRestart", f"grows when `{user}` is stopped", is_patient=True)
         volume = volumes.resize(pool, view.volume, size_bytes=size_bytes)
     view.write(volume=volume.name, capacity_bytes=volume.capacity_bytes)
     return Done(volume.name)
@@ -144,8 +147,10 @@ class VMDiskReconciler:
         return self._hosts.get(key, "")
 
     def _bring_up(self, view: VMDiskView) -> float | None:
-        if view.resource.status.phase == "Failed" and _is_same_generation(view):
-            return None
+        if view.resource.status.phase == "Failed":
+            if _is_same_generation(view):
+                return None
+            view.write(steps=(), phase="Pending")
         verdict = VM_DISK.advance(view, settled=set())
         if isinstance(verdict, Done):
             view.write(phase="Ready")
@@ -155,15 +160,17 @@ class VMDiskReconciler:
             view.write(view.condition("Ready", "False", verdict.reason, verdict.message), phase=phase)
             return verdict.after_s
         view.tell("DiskFailed", verdict.message, warning=True)
-        view.write(view.condition("Ready", "False", "Failed", verdict.message), phase="Failed")
-        return None
+        is_final = isinstance(verdict, Abort) and verdict.is_final
+        failed = view.condition("Ready", "False", "Failed", verdict.message)
+        view.write(failed, phase="Failed" if is_final else phase, steps=())
+        return None if is_final else FAILED_RETRY_S
 
     def _remove(self, view: VMDiskView) -> float | None:
         status = view.resource.status
-        if status.used_by and _user(view) is not None:
+        if user_of(view.resource, self._ports) is not None:
             view.write(view.condition("Ready", "False", "InUse", f"waits for `{status.used_by}`"), phase="Deleting")
             return IN_USE_S
-        verdict = VM_DISK.unwind(view, keep_data=False)
+        verdict = VM_DISK.unwind(view, keep_data=False) if _host_is_known(view) else _left_behind(view)
         if isinstance(verdict, Done):
             if FINALIZER in view.resource.metadata.finalizers:
                 view.remove_finalizer(FINALIZER)
@@ -189,18 +196,21 @@ def _base(view: VMDiskView) -> str:
     return domain_names.base_volume(digest_of(known), image_format=known.spec.format)
 
 
-def _user(view: VMDiskView) -> VirtualMachine | None:
-    namespace, name = view.resource.metadata.namespace, view.resource.status.used_by
-    for kind in (VMInstance, VirtualMachine):
-        try:
-            return view.ports.store.get(kind, name, namespace=namespace)
-        except NotFound:
-            continue
-    return None
+def _host_is_known(view: VMDiskView) -> bool:
+    try:
+        return not view.resource.status.host or bool(view.host)
+    except NotFound:
+        return False
+
+
+def _left_behind(view: VMDiskView) -> Done:
+    host, name = view.resource.status.host, view.volume
+    view.tell("LeftBehind", f"host `{host}` is not known any more; volume `{name}` stays there", warning=True)
+    return Done()
 
 
 def _is_running(view: VMDiskView) -> bool:
-    user = _user(view)
+    user = user_of(view.resource, view.ports)
     return user is not None and bool(user.status.domain)
 
 

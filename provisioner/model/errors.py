@@ -9,7 +9,8 @@ chained. docs/errors.md lists every class; a test holds the two together.
       Conflict ────── AlreadyExists             DeviceBusy    NoCapacity    QuotaExceeded
       StillPending    Failed ── Stuck           Unsupported   StoreUnavailable
       HostUnreachable ── HostTimeout            HypervisorError
-      ImageError      GuestUnreachable          GuestNotProven    ControllerBusy   LabError
+      ImageError ──── ImageRefused              GuestUnreachable  GuestNotProven
+      ControllerBusy  LabError
 """
 
 from __future__ import annotations
@@ -190,11 +191,18 @@ class HypervisorError(HikubeError):
 
 
 class ImageError(HikubeError):
-    """A base image cannot be had: download failed, checksum differs, format unknown, pool full."""
+    """A base image cannot be had: the download failed, a file cannot be read, the disk is full."""
 
     code = "HK-IMAGE-001"
     exit_code = 9
     retry = Retry.LATER
+
+
+class ImageRefused(ImageError):
+    """What was fetched is not what it must be: another digest, no known format, a backing file."""
+
+    code = "HK-IMAGE-002"
+    retry = Retry.AFTER_CHANGE
 
 
 class GuestUnreachable(HikubeError):

@@ -181,7 +181,7 @@ def test_without_options_a_person_is_asked(fleet: Hikube) -> None:
     terminal.expect("Plan  asked on sim (0000:41:00.0")
     terminal.expect("Create? [y/N]")
     terminal.type("y")
-    terminal.expect("log in:  hikube gpu vm ssh asked")
+    terminal.expect("logs:    hikube gpu vm logs asked")
     assert terminal.end() == (0, "asked Ready sim 192.168.122.2\n")
 
 
@@ -191,7 +191,7 @@ def test_a_no_creates_nothing(fleet: Hikube) -> None:
     terminal.expect("Create? [y/N]")
     terminal.type("")
     terminal.expect("nothing was created")
-    assert terminal.end() == (0, "")
+    assert terminal.end() == (130, "")
     assert fleet("gpu", "vm", "list", "-o", "name").out == ""
 
 
@@ -202,7 +202,7 @@ def test_deleting_all_needs_a_yes(fleet: Hikube) -> None:
     terminal.expect("Delete 1 x VirtualMachine: train? [y/N]")
     terminal.type("n")
     terminal.expect("nothing was changed")
-    assert terminal.end() == (0, "")
+    assert terminal.end() == (130, "")
     assert fleet("delete", "vm", "--all", "--yes").out == "virtualmachine/train deleted\n"
 
 

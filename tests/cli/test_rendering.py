@@ -14,7 +14,7 @@ from cli.render.failure import error_text
 from cli.render.machine import machine_text
 from cli.render.resources import gpu_counts
 from cli.render.table import table
-from cli.vm.console import harmless, last_lines, news
+from cli.vm.logs import harmless, last_lines, news
 from provisioner.model.errors import InvalidDocuments, InvalidInput, NoCapacity, Stuck
 from provisioner.model.tables import Tables
 

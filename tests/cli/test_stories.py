@@ -168,6 +168,50 @@ def test_a_host_that_does_not_answer_is_not_stored(hikube: Hikube) -> None:
     assert hikube("host", "remove", "away").code == 0
 
 
+def test_a_host_that_is_away_says_why(hikube: Hikube) -> None:
+    assert hikube("host", "add", "away", "qemu+tcp://127.0.0.1:9/system", "--no-probe").code == 0
+    assert "Status:     Unknown" in hikube("host", "show", "away").out
+    assert hikube("wait", "host/away", "--timeout", "3s").code == 8
+    listed = hikube("host", "list")
+    assert listed.out.splitlines()[1].split()[:2] == ["away", "Unreachable"]
+    assert listed.err.startswith("away is Unreachable: ")
+    assert "127.0.0.1:9" in listed.err
+    shown = hikube("host", "show", "away").out
+    assert "Status:     Unreachable" in shown
+    assert "HostUnreachable" in shown.split("Conditions:")[1]
+    assert hikube("get", "host").out.splitlines()[1].split()[:2] == ["away", "Unreachable"]
+
+
+def test_offers_are_explained_for_every_model(fleet: Hikube) -> None:
+    assert fleet(*TRAIN).code == 0
+    result = fleet("gpu", "offers", "--explain")
+    assert (result.code, result.out) == (0, "l40s:\n  sim  refused  0 of 1 L40S free\n")
+    assert json.loads(fleet("gpu", "offers", "--explain", "-o", "json").out)["items"][0]["gpu"] == "l40s"
+
+
+def test_an_image_is_removed(fleet: Hikube) -> None:
+    assert fleet("image", "remove", "tiny").out == "image/tiny deleted\n"
+    assert fleet("image", "remove", "tiny").code == 11
+    assert fleet("image", "remove", "tiny", "--ignore-not-found").code == 0
+    built_in = fleet("image", "remove", "ubuntu")
+    assert built_in.code == 2
+    assert "built in" in built_in.err
+
+
+def test_an_image_file_that_is_not_there_is_remarked_on(fleet: Hikube) -> None:
+    result = fleet("image", "add", "later", "file:///nowhere/later.qcow2")
+    assert result.code == 0
+    assert "there is no file /nowhere/later.qcow2 yet" in result.err
+    again = fleet("image", "add", "later", "file:///nowhere/other.qcow2")
+    assert again.code == 5
+    assert "`hikube delete image/later` removes it" in again.err
+
+
+def test_a_dry_run_of_what_is_there_already_says_so(fleet: Hikube) -> None:
+    assert fleet(*TRAIN).code == 0
+    assert fleet(*TRAIN, "--dry-run").out.startswith("virtualmachine/train: unchanged (dry run)\n")
+
+
 def test_secrets_are_never_printed(fleet: Hikube) -> None:
     assert fleet(*TRAIN).code == 0
     for command in (["get", "secrets", "-o", "json"], ["get", "secrets", "-o", "yaml"], ["describe", "secret/train-access"]):

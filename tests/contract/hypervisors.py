@@ -132,6 +132,9 @@ class DomainText:
     functions: tuple[str, ...] = ()
     disk: str = ""
     """Path of a qcow2 volume."""
+    image: str = ""
+    """Path of a raw volume to boot from."""
+    has_serial: bool = False
     cdrom: str = ""
     """Path of an ISO volume; the drive `sda` is there, empty, without it."""
     has_cdrom: bool = False
@@ -157,6 +160,8 @@ class DomainText:
     def _devices(self, devices: ET.Element) -> None:
         if self.disk:
             _disk(devices, "disk", "qcow2", self.disk, "vda", "virtio")
+        if self.image:
+            _disk(devices, "disk", "raw", self.image, "vdb", "virtio")
         if self.cdrom or self.has_cdrom:
             _disk(devices, "cdrom", "raw", self.cdrom, "sda", "sata")
         ET.SubElement(devices, "controller", type="usb", model="none")
@@ -166,6 +171,8 @@ class DomainText:
             ET.SubElement(interface, "source", network=self.network)
         for function in self.functions:
             _hostdev(devices, function)
+        if self.has_serial:
+            ET.SubElement(devices, "serial", type="pty")
         ET.SubElement(devices, "memballoon", model="none")
 
 
@@ -209,7 +216,8 @@ def simulated_bench() -> Bench:
 
 
 LIBVIRT_TEST_GAPS = frozenset(
-    {"volumes.upload", "volumes.resize", "volumes.capacity", "devices", "domains.eject", "inventory.prove_kvm", "console.tail"}
+    {"volumes.upload", "volumes.resize", "volumes.capacity", "devices", "domains.eject", "inventory.prove_kvm"}
+    | {"console.tail", "console.attach"}
 )
 """What libvirt's test driver has no code for; it also knows no exclusive devices."""
 

@@ -1,4 +1,4 @@
-"""Connections, the inventory and the console: every sentence of drivers/hypervisor.py about them, on each implementation.
+"""Connections and the inventory: every sentence of drivers/hypervisor.py about them, on each implementation.
 
 The class may be imported by a suite that has a real host: it asks for nothing but a fixture `bench`.
 """
@@ -101,15 +101,3 @@ class TestInventory:
         assert verdict.works in {True, False}
         assert verdict.works or verdict.message
         assert (hypervisor.domains.owned(), hypervisor.volumes.list(bench.pool)) == before
-
-
-class TestConsole:
-    def test_nothing_is_kept_of_who_never_ran(self, bench):
-        bench.needs("console.tail")
-        assert bench.hypervisor.console.tail(bench.name("-absent"), limit_bytes=100) == ""
-        assert bench.hypervisor.console.tail(bench.define(bench.name()), limit_bytes=100) == ""
-
-    def test_no_more_than_asked(self, bench):
-        bench.needs("console.tail")
-        name = bench.start(bench.name())
-        assert len(bench.hypervisor.console.tail(name, limit_bytes=10).encode()) <= 10

@@ -9,7 +9,7 @@ import pytest
 from provisioner.clocks import ManualClock
 from provisioner.drivers.simulated.fleet import SimulatedFleet
 from provisioner.drivers.simulated.images import SimulatedImage, SimulatedImages
-from provisioner.model.errors import HostUnreachable, ImageError, InvalidInput
+from provisioner.model.errors import HostUnreachable, ImageError, ImageRefused, InvalidInput
 
 URL = "https://images.example/debian-13.qcow2"
 
@@ -50,17 +50,25 @@ def test_an_image_that_nobody_staged_has_the_digest_that_was_promised(images):
 
 def test_a_wrong_download_is_refused_naming_both_digests_and_removed(images):
     images.stage(URL, SimulatedImage(sha256="cd" * 32))
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(ImageRefused) as caught:
         images.fetch(URL, sha256="ab" * 32)
     assert "ab" * 32 in caught.value.why
     assert "cd" * 32 in caught.value.why
     assert not list(images.directory.iterdir())
 
 
-def test_a_missing_image_and_an_unknown_scheme(images):
-    images.stage(URL, SimulatedImage(is_missing=True))
-    with pytest.raises(ImageError):
+def test_what_is_no_disk_image_is_refused_and_removed(images):
+    images.stage(URL, SimulatedImage(format="html"))
+    with pytest.raises(ImageRefused):
         images.fetch(URL)
+    assert not list(images.directory.iterdir())
+
+
+def test_a_missing_image_may_come_and_an_unknown_scheme_never_will(images):
+    images.stage(URL, SimulatedImage(is_missing=True))
+    with pytest.raises(ImageError) as caught:
+        images.fetch(URL)
+    assert not isinstance(caught.value, ImageRefused)
     with pytest.raises(InvalidInput):
         images.fetch("gopher://images.example/x")
 

@@ -17,7 +17,7 @@ from provisioner.clocks import ManualClock, SystemClock
 from provisioner.drivers.images.cache import ImageCache
 from provisioner.drivers.images.download import DownloadLimits
 from provisioner.drivers.images.protocol import LocalImage
-from provisioner.model.errors import ImageError
+from provisioner.model.errors import ImageError, ImageRefused, Retry
 from tests.contract.image_server import ImageServer
 from tests.unit.images.test_image_formats import qcow2
 
@@ -146,12 +146,15 @@ class TestDownload:
 
     def test_a_wrong_image_is_removed_and_both_digests_are_named(self, cache: ImageCache, serve: Serve, tmp_path: Path) -> None:
         error = complaint(cache, serve().url, sha256="ab" * 32)
+        assert isinstance(error, ImageRefused)
         assert DIGEST in error.why
         assert "ab" * 32 in error.why
         assert left(tmp_path) == {".lock"}
 
     def test_a_page_instead_of_an_image_is_removed_and_said(self, cache: ImageCache, serve: Serve, tmp_path: Path) -> None:
-        assert "no disk image" in complaint(cache, serve(b"<html>log in first</html>").url).why
+        error = complaint(cache, serve(b"<html>log in first</html>").url)
+        assert isinstance(error, ImageRefused)
+        assert "no disk image" in error.why
         assert left(tmp_path) == {".lock"}
 
     def test_an_image_that_names_other_files_is_removed(self, cache: ImageCache, serve: Serve, tmp_path: Path) -> None:
@@ -167,7 +170,9 @@ class TestDownload:
 
     def test_a_server_that_stays_busy_is_given_up(self, cache: ImageCache, serve: Serve) -> None:
         server = serve(statuses=[503] * 50)
-        assert "503" in complaint(cache, server.url).why
+        error = complaint(cache, server.url)
+        assert error.retry is Retry.LATER
+        assert "503" in error.why
         assert len(server.ranges) == LIMITS.attempts
 
     def test_progress_earns_new_attempts_up_to_a_bound(self, cache: ImageCache, serve: Serve) -> None:
@@ -235,7 +240,8 @@ class TestDownload:
 class TestTogether:
     def test_two_who_want_the_same_image_fetch_it_once(self, serve: Serve, tmp_path: Path) -> None:
         both_are_here = threading.Barrier(2, timeout=20)
-        server = serve(before_body=both_are_here.wait)
+        asked = threading.Event()
+        server = serve(before_body=lambda: (asked.set(), both_are_here.wait()))
         caches = [ImageCache(tmp_path / "images", clock=SystemClock(), limits=LIMITS) for _ in range(2)]
         found: list[LocalImage] = []
         told: list[tuple[int, int]] = []
@@ -249,6 +255,7 @@ class TestTogether:
 
         first_thread = threading.Thread(target=lambda: found.append(caches[0].fetch(server.url)))
         first_thread.start()
+        assert asked.wait(20), "the first one holds the lock and downloads"
         second_thread = threading.Thread(target=second)
         second_thread.start()
         first_thread.join(30)

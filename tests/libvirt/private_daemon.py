@@ -26,6 +26,7 @@ _BOUND = {
     "lib": "/var/lib/libvirt",
     "log": "/var/log/libvirt",
     "cache": "/var/cache/libvirt",
+    "lock": "/run/lock",  # of consoles; they name processes by their number, which means something else in another namespace
 }
 _QEMU_CONF = """
 user = "root"

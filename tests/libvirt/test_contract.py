@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.hypervisors import Bench
-from tests.contract.test_hypervisor import TestConnector, TestConsole, TestInventory
+from tests.contract.test_hypervisor import TestConnector, TestInventory
+from tests.contract.test_hypervisor_console import TestConsole
 from tests.contract.test_hypervisor_domains import TestDomains
+from tests.contract.test_hypervisor_events import TestEvents
 from tests.contract.test_hypervisor_volumes import TestVolumes
 
-__all__ = ["TestConnector", "TestConsole", "TestDomains", "TestInventory", "TestVolumes"]
+__all__ = ["TestConnector", "TestConsole", "TestDomains", "TestEvents", "TestInventory", "TestVolumes"]
 
 
 @pytest.fixture

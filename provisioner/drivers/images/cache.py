@@ -27,7 +27,7 @@ from provisioner.drivers.images.formats import HEAD_BYTES, recognise
 from provisioner.drivers.images.local_files import digest_of, path_of
 from provisioner.drivers.images.protocol import LocalImage
 from provisioner.model.clock import Clock
-from provisioner.model.errors import ImageError, InvalidInput
+from provisioner.model.errors import ImageError, ImageRefused, InvalidInput
 
 LOCK_POLL_S = 0.2
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -90,7 +90,7 @@ class ImageCache:
             if wanted and found != wanted:
                 raise _wrong_digest(url, wanted=wanted, found=found)
             _described(partial, found)
-        except ImageError:
+        except ImageRefused:
             download.discard()
             raise
         complete = self._directory / f"{found}.image"
@@ -157,8 +157,8 @@ def _described(path: Path, digest: str) -> LocalImage:
     )
 
 
-def _wrong_digest(url: str, *, wanted: str, found: str) -> ImageError:
-    return ImageError(
+def _wrong_digest(url: str, *, wanted: str, found: str) -> ImageRefused:
+    return ImageRefused(
         f"the image {url} is not the one that was asked for",
         why=f"its SHA-256 is {found}, and {wanted} was expected",
         hint="check the digest that the publisher gives, and whether the image behind the URL was replaced",

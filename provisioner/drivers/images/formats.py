@@ -2,7 +2,7 @@
 
 A downloaded qcow2 may name other files: a backing file, or an external data file. QEMU would open them on the host with its own
 rights and show them to the guest, so such an image is refused, whoever made it. So is one that is encrypted, corrupt, or newer
-than we know. Source of the fields: docs/interop/qcow2.rst of QEMU. Pure: bytes in, facts or ImageError out.
+than we know. Source of the fields: docs/interop/qcow2.rst of QEMU. Pure: bytes in, facts or ImageRefused out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
-from provisioner.model.errors import ImageError
+from provisioner.model.errors import ImageRefused
 
 HEAD_BYTES = 1 << 16
 """How much of an image `recognise` wants to see: the header cluster, and the first descriptor of an ISO 9660 image."""
@@ -53,17 +53,17 @@ def recognise(head: bytes, *, size_bytes: int) -> ImageFormat:
     Raw means a disk with a boot sector or partition table, or an ISO 9660 image; anything else is not taken for a disk.
 
     Raises:
-        ImageError: unknown, a format that must be converted first, or a qcow2 that must not be used.
+        ImageRefused: unknown, a format that must be converted first, or a qcow2 that must not be used.
     """
     if head.startswith(b"QFI\xfb"):
         return ImageFormat("qcow2", _qcow2_virtual_size(head))
     for magic, name in _OTHERS.items():
         if head.startswith(magic):
             hint = "convert it with `qemu-img convert -O qcow2`, or unpack it, and give the new file's URL"
-            raise ImageError("the image cannot be used", why=f"it is {name}, not qcow2 or raw", hint=hint)
+            raise ImageRefused("the image cannot be used", why=f"it is {name}, not qcow2 or raw", hint=hint)
     if size_bytes and size_bytes % 512 == 0 and (head[510:512] == b"\x55\xaa" or head[0x8001:0x8006] == b"CD001"):
         return ImageFormat("raw", size_bytes)
-    raise ImageError("the image cannot be used", why="it is no disk image: neither qcow2, nor a raw disk, nor ISO 9660")
+    raise ImageRefused("the image cannot be used", why="it is no disk image: neither qcow2, nor a raw disk, nor ISO 9660")
 
 
 def _qcow2_virtual_size(head: bytes) -> int:
@@ -109,5 +109,5 @@ def _check_extensions(head: bytes, *, start: int) -> None:
     raise _unusable("its header makes no sense")
 
 
-def _unusable(why: str) -> ImageError:
-    return ImageError("the qcow2 image cannot be used", why=why)
+def _unusable(why: str) -> ImageRefused:
+    return ImageRefused("the qcow2 image cannot be used", why=why)

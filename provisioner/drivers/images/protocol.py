@@ -35,6 +35,7 @@ class Images(Protocol):
 
         Raises:
             InvalidInput: the URL's scheme is unknown.
-            ImageError: not found, cannot be read, digest differs, or no known format; a wrong download is removed.
+            ImageError: not found, or cannot be read.
+            ImageRefused: its digest differs, or it is in no format that can be used; a wrong download is removed.
         """
         ...

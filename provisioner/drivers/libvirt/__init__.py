@@ -6,7 +6,7 @@ no special case. `LibvirtConnector` is the way in; the rest is split by subject:
     connection  one shared connection per URI     inventory  what the host has        nodedev  its PCI functions, parsed
     calls       every call under a time limit     volumes    storage, uploads         console  what a guest printed
     errors      libvirt's errors become ours      devices    drivers of functions     domains  virtual machines
-    kvm_probe   whether KVM really runs a guest   domain_xml what a definition says   capabilities
+    kvm_probe   whether KVM really runs a guest   domain_xml what a definition says   events   what a host tells by itself
 """
 
 from __future__ import annotations

@@ -16,8 +16,10 @@ from typing import TypeVar
 
 import libvirt
 
+from provisioner.drivers.host_events import HostEvent, HostEventKind, Listener
 from provisioner.drivers.libvirt.calls import Calls, Progressing, TimeLimitError
 from provisioner.drivers.libvirt.errors import translate
+from provisioner.drivers.libvirt.events import EventFeed
 from provisioner.model.errors import Conflict, HikubeError, HostTimeout, HostUnreachable
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ class Connection:
         self._under_way: set[str] = set()
         self._end = ""
         """Why it is of no more use; empty while it lives."""
+        self._feed = EventFeed(lost=self._give_up)
         self._keep_alive()
 
     @property
@@ -100,9 +103,15 @@ class Connection:
             with self._lock:
                 self._under_way.discard(work)
 
+    def subscribe(self, listener: Listener) -> None:
+        """Tell the listener what the host tells, until this connection ends. Raises as `run`."""
+        if self._feed.add(listener) or self._end:
+            self.run(self._feed.register, what="cannot watch the host")
+
     def close(self) -> None:
         """Give it up. Calls that run go on to their end. Idempotent."""
-        self._give_up("the connection was closed")
+        # Whoever closes it because it has died may be earlier than the event loop: for listeners it was lost.
+        self._give_up("the connection was closed", is_wanted=self.is_alive)
 
     def _translated(self, error: libvirt.libvirtError, what: str) -> HikubeError:
         ours = translate(error, what=what)
@@ -111,14 +120,15 @@ class Connection:
         ours.context["uri"] = self.uri
         return ours
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: str, *, is_wanted: bool = False) -> None:
         with self._lock:
             if self._end:
                 return
             self._end = why
+        self._feed.end(None if is_wanted else HostEvent(HostEventKind.CONNECTION_LOST, why))
         self._calls.stop()
         # Closing talks to the host and may hang with it, so it gets a thread of its own.
-        threading.Thread(target=_close_quietly, args=(self._raw,), name="libvirt-close", daemon=True).start()
+        threading.Thread(target=_close_quietly, args=(self._raw, self._feed), name="libvirt-close", daemon=True).start()
 
     def _keep_alive(self) -> None:
         try:
@@ -127,7 +137,8 @@ class Connection:
             return  # the test driver lives in this process and has nothing to keep alive
 
 
-def _close_quietly(raw: libvirt.virConnect) -> None:
+def _close_quietly(raw: libvirt.virConnect, feed: EventFeed) -> None:
+    feed.unregister(raw)
     try:
         raw.close()
     except libvirt.libvirtError:

@@ -72,7 +72,11 @@ class LibvirtConnector:
             if connection is None or not connection.is_alive:
                 connection = self._reopen(site, uri, address)
             site.users += 1
-        return LibvirtHypervisor(connection, on_close=lambda: self._release(site))
+        return LibvirtHypervisor(
+            connection,
+            another=lambda: Connection(uri, self._open(site.opener, uri, address)),
+            on_close=lambda: self._release(site),
+        )
 
     def close(self) -> None:
         """Give up every connection. Hypervisors that were handed out are of no more use."""

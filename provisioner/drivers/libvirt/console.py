@@ -1,4 +1,4 @@
-"""What a guest printed on its serial port, read through libvirt alone.
+"""What a guest printed on its serial port, read through libvirt alone; and the way to be attached to it (`console_session`).
 
 virtlogd writes the console into a file that the domain's XML names. That file lies in the directory of a storage pool (see
 `provisioner.model.domain_names.console_log_path`), so libvirt shows it as a volume and can hand out its last bytes, on a remote
@@ -8,19 +8,22 @@ host too. virtlogd starts the file anew when the domain starts (`append='off'`) 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 
 import libvirt
 
 from provisioner.drivers.libvirt import domain_xml, streams
 from provisioner.drivers.libvirt.connection import Connection
+from provisioner.drivers.libvirt.console_session import LibvirtConsoleSession
 from provisioner.drivers.libvirt.errors import is_gap, is_not_found
 
 
 class LibvirtConsole:
     """Serial consoles of one host's domains."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, another: Callable[[], Connection]) -> None:
         self._connection = connection
+        self._another = another
 
     def tail(self, name: str, *, limit_bytes: int) -> str:
         """The last bytes of what the guest printed since its last start; empty if nothing is kept.
@@ -30,6 +33,20 @@ class LibvirtConsole:
         what = f"cannot read the console of {name}"
         content = self._connection.run(lambda raw: _tail(raw, name, limit_bytes), what=what)
         return content.decode("utf-8", errors="replace")
+
+    def attach(self, name: str, *, force: bool = False) -> LibvirtConsoleSession:
+        """Take the console of a running domain, over a connection of its own.
+
+        Raises:
+            NotFound: no such domain, it does not run, or it has no serial port.
+            Conflict: somebody is attached.
+        """
+        connection = self._another()
+        try:
+            return LibvirtConsoleSession(connection, name, force=force)
+        except BaseException:
+            connection.close()
+            raise
 
 
 def _tail(raw: libvirt.virConnect, name: str, limit_bytes: int) -> bytes:

@@ -28,6 +28,8 @@ class DomainDocument:
     """Host addresses of passed PCI functions."""
     console_log: str
     """Path of the file on the host that keeps the serial console; empty if there is none."""
+    has_console: bool
+    """Whether there is a serial port to attach to."""
     has_agent: bool
     """Whether a guest agent answers on its channel."""
 
@@ -44,6 +46,7 @@ def parse(xml: str) -> DomainDocument:
         owner_uid=None if mark is None else mark.get("uid", ""),
         functions=tuple(_address(source) for source in root.findall("devices/hostdev[@type='pci']/source/address")),
         console_log="" if log is None else log.get("file", ""),
+        has_console=root.find("devices/serial") is not None or root.find("devices/console") is not None,
         has_agent=any(agent.get("state") == "connected" for agent in agents),
     )
 

@@ -66,6 +66,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], type[HikubeError]], ...] = (
     (re.compile(r"is in use by driver|must be manually detached|Not resetting active device"), DeviceBusy),
     (re.compile(r"vfio.*(Device or resource busy|is not viable|No such file or directory)", re.DOTALL), DeviceBusy),
     (re.compile(r"already exists"), AlreadyExists),
+    (re.compile(r"Active console session exists|is locked by lock file"), Conflict),
 )
 """Looked for in this order, and only under `_VAGUE` codes."""
 

@@ -1,7 +1,7 @@
 """libvirt's event loop: one thread per process that keeps connections alive and notices when they die.
 
 libvirt demands that the loop is registered before the first connection is opened. The thread is a daemon and idles in poll(2);
-nothing of ours runs in it but the close callbacks of connections.
+nothing of ours runs in it but the callbacks of `events`, and with them listeners, which return at once.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from provisioner.drivers.host_events import Listener
 from provisioner.drivers.libvirt.connection import Connection
 from provisioner.drivers.libvirt.console import LibvirtConsole
 from provisioner.drivers.libvirt.devices import LibvirtDevices
@@ -15,13 +16,18 @@ from provisioner.drivers.libvirt.volumes import LibvirtVolumes
 class LibvirtHypervisor:
     """One caller's share of a connection to one host; safe to use from several threads."""
 
-    def __init__(self, connection: Connection, *, on_close: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, *, another: Callable[[], Connection], on_close: Callable[[], None]) -> None:
         self.inventory = LibvirtInventory(connection)
         self.volumes = LibvirtVolumes(connection)
         self.devices = LibvirtDevices(connection)
         self.domains = LibvirtDomains(connection)
-        self.console = LibvirtConsole(connection)
+        self.console = LibvirtConsole(connection, another=another)
+        self._connection = connection
         self._on_close: Callable[[], None] | None = on_close
+
+    def subscribe(self, listener: Listener) -> None:
+        """See the protocol. The subscription is the shared connection's: it outlives this share."""
+        self._connection.subscribe(listener)
 
     def close(self) -> None:
         """Give this share up. Idempotent; the connection itself stays open for others, and for a while for later callers."""

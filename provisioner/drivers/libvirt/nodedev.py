@@ -15,6 +15,7 @@ from provisioner.model.gpu_host import GpuFacts, GpuHealth, GpuRule
 from provisioner.model.pci import PciFunction, address_of
 
 _PCI_BRIDGE_CLASS = "0604"
+_PARTS_OF_A_PCI_NAME = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class PciNode:
 def node_name(address: str) -> str:
     """libvirt's name of the function at this address."""
     return "pci_" + address.replace(":", "_").replace(".", "_")
+
+
+def address_of_node(name: str) -> str:
+    """The address of the function that libvirt calls so; empty if it is no PCI function."""
+    parts = name.split("_")
+    return f"{parts[1]}:{parts[2]}:{parts[3]}.{parts[4]}" if parts[0] == "pci" and len(parts) == _PARTS_OF_A_PCI_NAME else ""
 
 
 def parse(xml: str) -> PciNode | None:

@@ -1,7 +1,8 @@
 """One simulated host: the way that every call takes, and what may befall the host from outside.
 
 A call is logged, may meet a staged fault, takes its time by the clock, and only then sees and changes the state, alone. The
-methods that are no calls (`kill_qemu`, `lose`, `fill_pool`) are the world's doing: no log, no fault, no time.
+methods that are no calls (`kill_qemu`, `lose`, `fill_pool`) are the world's doing: no log, no fault, no time. Whoever watches
+the host is told what changed when the state is closed again, or that the connection is lost when a call got no answer.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
+from provisioner.drivers.host_events import HostEvent
 from provisioner.drivers.hypervisor import DomainState
 from provisioner.drivers.simulated import booting
 from provisioner.drivers.simulated.faults import Call, Fault
 from provisioner.drivers.simulated.state import DomainRecord, FunctionState, GuestBehaviour, HostState
 from provisioner.drivers.simulated.storage import Storage
+from provisioner.drivers.simulated.watchers import Watchers
 from provisioner.drivers.simulated.world import World
 from provisioner.model.errors import HostTimeout, HostUnreachable, NotFound
 
@@ -30,6 +33,7 @@ class SimulatedHost:
         self.name = name
         self.uri = uri
         self.world = world
+        self.watchers = Watchers()
         self._storage = storage
 
     @contextmanager
@@ -40,12 +44,21 @@ class SimulatedHost:
             HostUnreachable: the host is down.
             HostTimeout: it hangs, or the call takes longer than `limit_s`; in the latter case it takes effect.
         """
+        try:
+            with self._answered(name, subject=subject, limit_s=limit_s) as state:
+                yield state
+        except HostUnreachable as error:
+            self.watchers.lose(str(error))
+            raise
+
+    @contextmanager
+    def _answered(self, name: str, *, subject: str, limit_s: float) -> Iterator[HostState]:
         record = self.world.calls.add(Call(self.name, name, subject, self.world.clock.monotonic_s()))
         fault = self.world.faults.take(host=self.name, call=name, subject=subject)
         self._fail_before(fault)
         takes_s = self.world.timing.calls.get(name, 0.0)
         self.spend(min(takes_s, limit_s))
-        with self._storage.open() as state:
+        with self._open() as state:
             link = state.link
             if link == "up":
                 state.settle(self.world.clock.now_s())
@@ -62,9 +75,21 @@ class SimulatedHost:
     @contextmanager
     def peek(self) -> Iterator[HostState]:
         """The state as it is now, without a call: for tests, and for the world's doing."""
-        with self._storage.open() as state:
+        with self._open() as state:
             state.settle(self.world.clock.now_s())
             yield state
+
+    @contextmanager
+    def _open(self) -> Iterator[HostState]:
+        news: tuple[HostEvent, ...] = ()
+        try:
+            with self._storage.open() as state:
+                try:
+                    yield state
+                finally:
+                    news = self.watchers.news(state)
+        finally:
+            self.watchers.tell(news)
 
     def timeout(self, call: str, *, limit_s: float) -> HostTimeout:
         """The error of a call that did not return in its time."""
@@ -80,6 +105,8 @@ class SimulatedHost:
         """`down`: nobody answers. `hangs`: calls take all of their time and then fail."""
         with self.peek() as state:
             state.link = link
+        if link == "down":
+            self.watchers.lose("connection reset by peer")
 
     def kill_qemu(self, domain: str, *, after_s: float = 0.0) -> None:
         """QEMU of that running domain dies."""
@@ -132,7 +159,8 @@ class SimulatedHost:
             found.foreign_bytes = max(0, found.available_bytes - left_bytes)
 
     def reboot(self) -> None:
-        """The host itself reboots: guests are gone, every device is on the kernel's choice."""
+        """The host itself reboots: connections and guests are gone, every device is on the kernel's choice."""
+        self.watchers.lose("connection reset by peer")
         with self.peek() as state:
             for record, _ in state.running():
                 record.stop(DomainState.OFF)

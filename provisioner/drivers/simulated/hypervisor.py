@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from provisioner.drivers.host_events import Listener
 from provisioner.drivers.hypervisor import Console, Devices, Domains, Hypervisor, Inventory, Volumes
 from provisioner.drivers.simulated.console import SimulatedConsole
 from provisioner.drivers.simulated.devices import SimulatedDevices
@@ -31,9 +32,17 @@ class SimulatedHypervisor:
         """Whether it was given up."""
         return self._link.is_closed
 
+    def subscribe(self, listener: Listener) -> None:
+        """See the protocol."""
+        watchers = self._link.host.watchers
+        if not watchers.has(self._link, listener):
+            with self._link.call("subscribe") as state:
+                watchers.add(self._link, listener, state=state)
+
     def close(self) -> None:
         """See the protocol."""
         self._link.is_closed = True
+        self._link.host.watchers.drop(self._link)
 
 
 class SimulatedConnector:

@@ -15,9 +15,10 @@ from provisioner.drivers.hypervisor import Progress
 from provisioner.drivers.images.protocol import LocalImage
 from provisioner.drivers.simulated.faults import Call
 from provisioner.drivers.simulated.world import World
-from provisioner.model.errors import ImageError, InvalidInput
+from provisioner.model.errors import ImageError, ImageRefused, InvalidInput
 
 _SCHEMES = ("http://", "https://", "file://")
+_FORMATS = ("qcow2", "raw")
 _QCOW2_HEADER = struct.Struct(">4sIQIIQIIQQIIQ")
 
 
@@ -28,6 +29,7 @@ class SimulatedImage:
     virtual_size_bytes: int = 2 * 1024**3
     size_bytes: int = 64 * 1024
     format: str = "qcow2"
+    """qcow2 or raw; with any other it is refused."""
     sha256: str = ""
     """The digest that its content has; empty: whatever the caller expects, or that of the file."""
     is_missing: bool = False
@@ -60,7 +62,10 @@ class SimulatedImages:
         digest = image.sha256 or sha256 or hashlib.sha256(path.read_bytes()).hexdigest()
         if sha256 and digest != sha256:
             path.unlink()
-            raise ImageError(f"The image {url} is not the one expected", why=f"SHA-256 is {digest}, expected {sha256}")
+            raise ImageRefused(f"The image {url} is not the one expected", why=f"SHA-256 is {digest}, expected {sha256}")
+        if image.format not in _FORMATS:
+            path.unlink()
+            raise ImageRefused(f"The image {url} cannot be used", why=f"it is {image.format}, not qcow2 or raw")
         if progress is not None:
             progress(image.size_bytes, image.size_bytes)
         call.went_well = True

@@ -174,6 +174,8 @@ class Boot:
     cloud_init_s: float | None = None
     console: str = ""
     """What the firmware says before any system runs."""
+    echoed: list[tuple[float, str]] = field(default_factory=list)
+    """What was typed on the console and when; the system sends it back."""
 
 
 @dataclass(slots=True)
@@ -206,6 +208,12 @@ class DomainRecord:
     ends_s: float | None = None
     """When it will have stopped, for what was set off: a shutdown, or a death that was staged."""
     ends_as: DomainState = DomainState.OFF
+    sessions: int = 0
+    """How many console sessions there were; the number of the last one is its name."""
+    console_holder: int = 0
+    """The session that is attached; 0 if none is."""
+    console_seen_s: float = 0.0
+    """When its holder was last heard of."""
 
     @property
     def is_running(self) -> bool:
@@ -215,6 +223,7 @@ class DomainRecord:
     def stop(self, state: DomainState) -> None:
         """QEMU has gone; passed devices stay on the driver that they have."""
         self.state, self.live, self.boot, self.ends_s = state, None, None, None
+        self.console_holder = 0
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.errors import AlreadyExists, NotFound
 from provisioner.model.metadata import Metadata
 from provisioner.model.secret import Secret, SecretSpec
+from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from templates.guest import pinned_host_key
 
 HOST_PRIVATE = "hostPrivateKey"
@@ -23,9 +24,9 @@ INSTANCE_ID = "instanceId"
 SEED_DIGEST = "seedDigest"
 
 
-def secret_name(vm_name: str) -> str:
-    """The name of a VM's Secret."""
-    return f"{vm_name}-access"
+def secret_name(vm_name: str, *, kind: str = VirtualMachine.KIND) -> str:
+    """The name of a VM's Secret. A VMInstance may have the name of a VirtualMachine; names of VMs have no dot."""
+    return f"{vm_name}.vmi-access" if kind == VMInstance.KIND else f"{vm_name}-access"
 
 
 def read(view: VirtualMachineView) -> dict[str, str]:
@@ -39,7 +40,7 @@ def read(view: VirtualMachineView) -> dict[str, str]:
 def write(view: VirtualMachineView, data: dict[str, str]) -> None:
     """Replace the VM's keys."""
     metadata = Metadata(
-        name=secret_name(view.resource.metadata.name),
+        name=_name(view),
         namespace=view.resource.metadata.namespace,
         owner_references=(view.resource.owner_reference(),),
     )
@@ -93,5 +94,8 @@ def _keep(view: VirtualMachineView, *names: str) -> None:
 
 
 def _secret(view: VirtualMachineView) -> Secret:
-    name = secret_name(view.resource.metadata.name)
-    return view.ports.store.get(Secret, name, namespace=view.resource.metadata.namespace)
+    return view.ports.store.get(Secret, _name(view), namespace=view.resource.metadata.namespace)
+
+
+def _name(view: VirtualMachineView) -> str:
+    return secret_name(view.resource.metadata.name, kind=view.resource.kind)

@@ -6,16 +6,22 @@ a record of how to go home. A GPU that cannot go home is quarantined and named; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from provisioner.drivers.hypervisor import Devices
-from provisioner.lifecycle.quarantine import quarantine
+from provisioner.lifecycle.quarantine import note_missing, quarantine
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model.clock import seconds
 from provisioner.model.errors import DeviceBusy, HostTimeout, NotFound
 from provisioner.model.gpu_claim import ClaimedFunction, GPUClaim
+from provisioner.model.metadata import StepRecord
+from provisioner.model.pci import PciFunction
 
 VFIO = "vfio-pci"
 BIND_TIMEOUT_S = 60.0
 UNDO_BUDGET_S = 120.0
+RESTORE = "restore"
 
 
 def bind_gpus(view: VirtualMachineView) -> Verdict:
@@ -28,7 +34,7 @@ def bind_gpus(view: VirtualMachineView) -> Verdict:
         recorded = _recorded(view, claim)
         if isinstance(recorded, Abort):
             return recorded
-        for function in devices.functions([known.address for known in recorded.status.functions]):
+        for function in _functions(view, recorded):
             if function.driver != VFIO:
                 devices.bind_vfio(function.address, timeout_s=BIND_TIMEOUT_S)
             bound += 1
@@ -65,9 +71,22 @@ def _recorded(view: VirtualMachineView, claim: GPUClaim) -> GPUClaim | Abort:
             device=function.device,
             previous_driver=function.driver,
         )
-        for function in view.hypervisor.devices.functions(addresses)
+        for function in _look(view, facts.address, addresses)
     )
     return view.ports.store.update_status(claim.with_status(functions=functions))
+
+
+def _functions(view: VirtualMachineView, claim: GPUClaim) -> tuple[PciFunction, ...]:
+    return _look(view, claim.spec.address, [known.address for known in claim.status.functions])
+
+
+def _look(view: VirtualMachineView, gpu: str, addresses: Sequence[str]) -> tuple[PciFunction, ...]:
+    """The functions as they are; one that has gone takes its GPU out of the next placements until the host is surveyed."""
+    try:
+        return view.hypervisor.devices.functions(addresses)
+    except NotFound as error:
+        note_missing(view.ports, host=view.host.metadata.name, address=gpu, why=str(error))
+        raise
 
 
 def _restore(view: VirtualMachineView, claim: GPUClaim) -> Verdict | None:
@@ -79,12 +98,22 @@ def _restore(view: VirtualMachineView, claim: GPUClaim) -> Verdict | None:
         quarantine(view.ports, host=claim.spec.host, address=claim.spec.address, reason=f"vanished: {error}")
         return None
     except (DeviceBusy, HostTimeout) as error:
-        if view.stopping_for_s() < UNDO_BUDGET_S:
-            return Retry(2.0, type(error).__name__, str(error))
+        view.hypervisor.devices.functions([claim.spec.address])  # a host that is away is no fault of the device
+        if _restoring_for_s(view) < UNDO_BUDGET_S:
+            return Retry(2.0, type(error).__name__, str(error), is_trouble=True)
         quarantine(view.ports, host=claim.spec.host, address=claim.spec.address, reason=f"could not be restored: {error}")
         return None
     view.ports.store.update_status(claim.with_status(functions=(), bound=False))
     return None
+
+
+def _restoring_for_s(view: VirtualMachineView) -> float:
+    """Seconds since a function first did not go home; noted as a step of its own, since stopping may have begun long before."""
+    record = view.record(RESTORE)
+    if record is None:
+        record = StepRecord(name=RESTORE, started=view.ports.now())
+        view.write(steps=(*view.resource.status.steps, record))
+    return view.ports.clock.now_s() - seconds(record.started)
 
 
 def restore_function(devices: Devices, known: ClaimedFunction) -> None:

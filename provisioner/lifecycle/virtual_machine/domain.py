@@ -27,12 +27,15 @@ def define_domain(view: VirtualMachineView) -> Verdict:
     if known is not None and known.state is DomainState.RUNNING:
         return Done()
     xml, plan = domain_xml(view)
+    if known is not None and known.uuid != plan.uuid:
+        view.hypervisor.domains.undefine(known.name)  # another cloudInitSeed since it was defined
     domain = view.hypervisor.domains.define(xml)
+    running = running_spec_of(view.resource, size=view.size, vm_disks=view.disks)
     view.write(
         domain=domain.name,
         domain_uuid=domain.uuid,
         mac_address=plan.interfaces[0].mac_address if plan.interfaces else "",
-        running_spec=running_spec_of(view.resource, size=view.size, vm_disks=view.disks),
+        running_spec=running.model_copy(update={"gpus": tuple(gpu.name for gpu in view.resource.status.gpus)}),
     )
     return Done(domain.name)
 
@@ -45,22 +48,21 @@ def undefine_domain(view: VirtualMachineView) -> Verdict:
     if known is not None and known.owner_uid == view.resource.metadata.uid:
         view.hypervisor.domains.undefine(known.name)
     if view.resource.status.domain:
-        view.write(domain="", domain_uuid="", running_spec=None)
+        view.write(domain="", domain_uuid="")
     return Done()
 
 
 def start_domain(view: VirtualMachineView) -> Verdict:
     """The domain runs."""
     known = view.look()
-    job = f"start {view.domain_name} on {view.host.metadata.name}"
+    job = _start_job(view)
     if known is not None and known.state is DomainState.RUNNING:
         view.ports.background.forget(job)
         return Done()
-    if known is not None and known.state is DomainState.CRASHED and view.record("start") is not None:
-        started = view.record("start")
-        if started is not None and started.finished:
-            return guest_stopped(view)
-    hypervisor, name, timeout_s = view.hypervisor, view.domain_name, view.budgets.start_s
+    record = view.record("start")
+    if record is not None and record.finished:
+        return guest_stopped(view)
+    hypervisor, name, timeout_s = view.hypervisor, view.domain_name, view.budgets.start_s * view.ports.time_scale
 
     def work(_meter: object) -> None:
         hypervisor.domains.start(name, timeout_s=timeout_s)
@@ -75,6 +77,10 @@ def stop_domain(view: VirtualMachineView) -> Verdict:
     """The domain does not run: asked to power off, and stopped hard when its time is up."""
     if not view.resource.status.host:
         return Done()
+    job = _start_job(view)
+    if view.ports.background.is_under_way(job):
+        return Retry(POLL_S, "Starting", "a start is under way; the domain is stopped as soon as that has ended")
+    view.ports.background.forget(job)
     known = view.look()
     if known is None or known.owner_uid != view.resource.metadata.uid or known.state is not DomainState.RUNNING:
         return Done()
@@ -85,6 +91,10 @@ def stop_domain(view: VirtualMachineView) -> Verdict:
         return Retry(POLL_S, "ShuttingDown", f"asked to power off, stopped hard in {grace_s - waited_s:.0f} s")
     view.hypervisor.domains.destroy(known.name, timeout_s=DESTROY_TIMEOUT_S)
     return Done()
+
+
+def _start_job(view: VirtualMachineView) -> str:
+    return f"start {view.domain_name} on {view.resource.status.host}"
 
 
 def _grace_s(view: VirtualMachineView) -> float:

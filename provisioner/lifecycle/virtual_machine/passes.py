@@ -7,7 +7,8 @@
     deletion, from anywhere ──> Deleting ──> unwind everything ──> finalizer removed, gone
 
 An attempt that fails is undone as a whole and tried again with growing pauses, at most FAILURES_MAX times; a new generation of
-the spec or a request of the user starts the count anew. Every method returns the seconds until the next look, or None.
+the spec or a request of the user starts the count anew. What was begun to be undone is undone to its end before anything goes
+forward again, whatever is wanted by then. Every method returns the seconds until the next look, or None.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.queue import backoff_s
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Stuck, Verdict
 from provisioner.lifecycle.virtual_machine import access
+from provisioner.lifecycle.virtual_machine.attachments import release_disks
 from provisioner.lifecycle.virtual_machine.goal import Goal, ended_by_itself, goal
+from provisioner.lifecycle.virtual_machine.reserve import release_gpus
 from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.clock import seconds, timestamp
-from provisioner.model.errors import HostUnreachable, NotFound
+from provisioner.model.errors import InvalidInput, NotFound
 from provisioner.model.metadata import Key, find_condition
 from provisioner.model.virtual_machine import FINALIZER, REQUEST_ANNOTATION, Phase
 from provisioner.planning.restart import restart_required
@@ -41,7 +44,8 @@ class Passes:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._settled: dict[Key, set[str]] = {}
+        self._settled: dict[Key, tuple[int, set[str]]] = {}
+        """By the generation of the spec that they were seen to hold for."""
 
     def forget(self, key: Key) -> None:
         """Observe everything anew in the next pass."""
@@ -61,6 +65,8 @@ class Passes:
             return self._stop(view)
         if wanted is Goal.RESTART:
             return self._restart(view, request=view.resource.metadata.annotations.get(REQUEST_ANNOTATION, ""))
+        if view.resource.status.stopping_since:
+            return self._restart(view, request=view.resource.status.handled_request)
         return self._bring_up(view)
 
     # up
@@ -73,7 +79,7 @@ class Passes:
             return left_s
         if view.holds("Ready"):
             return self._watch_over(view)
-        verdict = VIRTUAL_MACHINE.advance(view, settled=self._settled.setdefault(view.key, set()))
+        verdict = VIRTUAL_MACHINE.advance(view, settled=self._settled_of(view))
         if isinstance(verdict, Done):
             _note_request(view, phase=Phase.READY, completed=False)
             view.tell("Ready", f"on host {view.resource.status.host} at {view.resource.status.address}")
@@ -83,6 +89,13 @@ class Passes:
             return verdict.after_s
         assert isinstance(verdict, Abort)
         return self._fail(view, verdict)
+
+    def _settled_of(self, view: VirtualMachineView) -> set[str]:
+        generation, key = view.resource.metadata.generation, view.key
+        known = self._settled.get(key)
+        if known is None or known[0] != generation:
+            known = self._settled[key] = (generation, set())
+        return known[1]
 
     def _watch_over(self, view: VirtualMachineView) -> float | None:
         """A Ready VM: does its domain still run, and does the spec still say what it was started with?"""
@@ -95,7 +108,7 @@ class Passes:
             view.write(view.condition("RestartRequired", "True", "SpecChanged", "; ".join(reasons)))
         elif find_condition(status.conditions, "RestartRequired"):
             view.write(view.condition("RestartRequired", "False", "UpToDate"))
-        _note_request(view, phase=Phase.READY)
+        _note_request(view, phase=Phase.READY, completed=False)
         return CHECK_S
 
     def _ended(self, view: VirtualMachineView, domain: Domain | None) -> float | None:
@@ -138,7 +151,7 @@ class Passes:
         return None if is_final else pause_s
 
     def _stop(self, view: VirtualMachineView) -> float | None:
-        if view.resource.status.phase is Phase.STOPPED and not view.resource.status.steps:
+        if view.resource.status.phase is Phase.STOPPED and not view.resource.status.steps and not view.claims():
             _note_request(view, phase=Phase.STOPPED)
             return None
         self._begin_stopping(view, Phase.STOPPING, "Stopped", "stopping")
@@ -153,7 +166,7 @@ class Passes:
         keep = NOTHING_KEPT if _must_reserve_anew(view) else KEEP_ON_RESTART
         if again_s := self._unwind(view, keep_data=True, keep=keep):
             return again_s
-        self._stopped(view, Phase.PENDING, handled_request=request)
+        self._stopped(view, Phase.PENDING, handled_request=request, completed=False)
         return 0.0
 
     def _tear_down(self, view: VirtualMachineView) -> float | None:
@@ -172,7 +185,9 @@ class Passes:
             since = view.resource.status.stopping_since or view.ports.now()
             view.write(view.condition("Ready", "False", reason, message), phase=phase, stopping_since=since)
 
-    def _stopped(self, view: VirtualMachineView, phase: Phase, *, handled_request: str | None = None) -> None:
+    def _stopped(
+        self, view: VirtualMachineView, phase: Phase, *, handled_request: str | None = None, **changes: object
+    ) -> None:
         request = view.resource.metadata.annotations.get(REQUEST_ANNOTATION, "")
         view.write(
             phase=phase,
@@ -182,6 +197,7 @@ class Passes:
             address="",
             unwinding="",
             handled_request=request if handled_request is None else handled_request,
+            **changes,
         )
 
     def _unwind(self, view: VirtualMachineView, *, keep_data: bool, keep: frozenset[str] = NOTHING_KEPT) -> float | None:
@@ -189,15 +205,13 @@ class Passes:
         if not view.resource.status.host and not view.claims():
             access.delete(view)
             return None
-        verdict: Verdict
-        try:
-            verdict = VIRTUAL_MACHINE.unwind(view, keep_data=keep_data, keep=keep)
-        except NotFound as error:
-            verdict = Stuck((view.resource.status.host,), f"its host is not known any more: {error}")
+        if view.resource.is_being_deleted and not _host_is_known(view):
+            _leave_behind(view)
+            return None
+        verdict: Verdict = VIRTUAL_MACHINE.unwind(view, keep_data=keep_data, keep=keep)
         if isinstance(verdict, Retry):
-            unreachable = verdict.reason == HostUnreachable.__name__
             view.write(view.condition("CleanedUp", "False", verdict.reason, verdict.message))
-            return verdict.after_s * (5 if unreachable else 1)
+            return verdict.after_s * (5 if verdict.is_patient else 1)
         if isinstance(verdict, Stuck):
             view.write(view.condition("CleanedUp", "False", "Stuck", f"{', '.join(verdict.left)}: {verdict.message}"))
             return STUCK_RETRY_S
@@ -211,8 +225,12 @@ def _start_count_anew(view: VirtualMachineView) -> None:
     status = view.resource.status
     request = view.resource.metadata.annotations.get(REQUEST_ANNOTATION, "")
     is_new = status.observed_generation not in (0, view.resource.metadata.generation) or request != status.handled_request
-    if is_new and (status.consecutive_failures or status.phase is Phase.FAILED) and not status.unwinding:
-        handled = request if request.startswith("start:") else status.handled_request  # a restart is noted when it is done
+    if is_new and (status.consecutive_failures or status.phase is Phase.FAILED):
+        # A restart is noted when it is done; any other request is met by going on.
+        handled = status.handled_request if goal(view.resource) is Goal.RESTART else request
+        if status.unwinding:
+            view.write(consecutive_failures=0, unwinding="retry", handled_request=handled)
+            return
         view.write(
             consecutive_failures=0,
             retry_after="",
@@ -226,6 +244,21 @@ def _start_count_anew(view: VirtualMachineView) -> None:
 def _note_request(view: VirtualMachineView, *, phase: Phase, **changes: object) -> None:
     request = view.resource.metadata.annotations.get(REQUEST_ANNOTATION, "")
     view.write(phase=phase, handled_request=request, **changes)
+
+
+def _host_is_known(view: VirtualMachineView) -> bool:
+    try:
+        return not view.resource.status.host or bool(view.host)
+    except NotFound:
+        return False
+
+
+def _leave_behind(view: VirtualMachineView) -> None:
+    """An operator took the host out of the store although the VM was on it: what is there cannot be undone by anybody."""
+    view.tell("LeftBehind", f"host `{view.resource.status.host}` is not known any more; nothing was undone there", warning=True)
+    release_disks(view)
+    release_gpus(view)
+    access.delete(view)
 
 
 def _phase(view: VirtualMachineView) -> Phase:
@@ -244,4 +277,7 @@ def _differs(view: VirtualMachineView) -> tuple[str, ...]:
     running = view.resource.status.running_spec
     if running is None:
         return ()
-    return restart_required(running, view.resource, size=view.size, vm_disks=view.disks)
+    try:
+        return restart_required(running, view.resource, size=view.size, vm_disks=view.disks)
+    except (NotFound, InvalidInput) as error:
+        return (str(error),)

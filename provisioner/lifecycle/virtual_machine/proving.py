@@ -15,6 +15,7 @@ from provisioner.model import domain_names
 from provisioner.model.guest_report import GuestReport
 from provisioner.model.virtual_machine import GpuAssignment
 from provisioner.planning.proof import Proof, prove
+from provisioner.planning.refusals import counted
 
 POLL_S = 1.0
 REPORT_TIMEOUT_S = 30.0
@@ -75,6 +76,8 @@ def prove_gpus(view: VirtualMachineView) -> Verdict:
 
 def hand_over(view: VirtualMachineView) -> Verdict:
     """The VM is the tenant's: our key, the seed and all private halves are gone."""
+    if not is_running(view):
+        return guest_stopped(view)
     data = access.read(view)
     if access.CONTROLLER_PRIVATE in data:
         view.ports.guests.hand_over(_door(view, data), timeout_s=HAND_OVER_TIMEOUT_S)
@@ -83,7 +86,7 @@ def hand_over(view: VirtualMachineView) -> Verdict:
     access.forget_private(view)
     status = view.resource.status
     view.write(first_ready=status.first_ready or view.ports.now(), consecutive_failures=0, retry_after="", last_failure="")
-    return Done(f"{len(status.gpus)} GPUs proven")
+    return Done(f"{counted(len(status.gpus), 'GPU')} proven")
 
 
 def _was_proven(view: VirtualMachineView) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.virtual_machine.attachments import user_name
 from provisioner.lifecycle.virtual_machine.passes import Passes
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model.domain_names import domain_name
 from provisioner.model.errors import NotFound
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
@@ -45,6 +47,7 @@ class VirtualMachineReconciler:
         except NotFound:
             self._forget(key)
             return None
+        self._ports.host_watch.know_machine(view.domain_name, key)
         again_s = self._passes.run(view)
         self._hosts[key] = view.resource.status.host
         if _waits_for_capacity(view):
@@ -67,8 +70,8 @@ class VirtualMachineReconciler:
             freed = tuple(self._waiting) if change.type is ChangeType.DELETED else ()
             return (resource.key, *freed) if is_news else ()
         if isinstance(resource, VMDisk) and resource.status.used_by:
-            namespace, name = resource.metadata.namespace, resource.status.used_by
-            return tuple(key for key in self._hosts if (key.namespace, key.name) == (namespace, name))
+            namespace, user = resource.metadata.namespace, resource.status.used_by
+            return tuple(key for key in self._hosts if (key.namespace, user_name(key)) == (namespace, user))
         if isinstance(resource, GPUHost) or (isinstance(resource, GPUClaim) and change.type is ChangeType.DELETED):
             return tuple(self._waiting)
         return ()
@@ -78,6 +81,7 @@ class VirtualMachineReconciler:
         return self._hosts.get(key, "")
 
     def _forget(self, key: Key) -> None:
+        self._ports.host_watch.forget_machine(domain_name(key))
         self._passes.forget(key)
         self._hosts.pop(key, None)
         self._seen.pop(key, None)

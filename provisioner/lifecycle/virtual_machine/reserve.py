@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 
-from provisioner.lifecycle.fleet import snapshot
 from provisioner.lifecycle.verdicts import Done, Retry, Verdict
+from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle
+from provisioner.lifecycle.virtual_machine.storage import delete_disks
 from provisioner.lifecycle.virtual_machine.view import OWNER_LABEL, VirtualMachineView
 from provisioner.model.errors import AlreadyExists, NotFound
 from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec
@@ -30,36 +31,62 @@ def reserve_gpus(view: VirtualMachineView) -> Verdict:
     if _holds(view):
         return Done(_sentence(view))
     _give_back(view)
+    waiting = disks_obstacle(view)
+    if waiting is not None:
+        return waiting
     firmware = view.image.spec.firmware if view.image is not None else "bios"
     request = request_for(view.resource, size=view.size, tables=view.ports.tables, vm_disks=view.disks, firmware=firmware)
     for _ in range(PLANS_MAX):
-        decision = place(request, snapshot(view.ports.store, view.ports.tables))
+        with view.ports.snapshots.turn:
+            decision = place(request, view.ports.snapshots.take(view.ports.store, view.ports.tables))
+            if isinstance(decision, Placement) and _claim_all(view, decision):
+                return Done(_sentence(view))
         if isinstance(decision, NoPlacement):
+            _move_if_it_helps(view, firmware)
             return Retry(WAIT_S, decision.reason, decision.sentence())
-        if _claim_all(view, decision):
-            return Done(_sentence(view))
     return Retry(1.0, "LostTheRace", f"other VMs were faster {PLANS_MAX} times")
 
 
 def release_gpus(view: VirtualMachineView) -> Verdict:
     """No claim of this VM is left."""
     _give_back(view)
-    if view.resource.status.gpus:
-        view.write(view.condition("Scheduled", "False", "Released"), gpus=())
+    if view.resource.status.gpus or view.resource.status.running_spec is not None:
+        view.write(view.condition("Scheduled", "False", "Released"), gpus=(), running_spec=None)
     elif view.holds("Scheduled"):
         view.write(view.condition("Scheduled", "False", "Released"))
     return Done()
 
 
 def _holds(view: VirtualMachineView) -> bool:
-    """Whether the host is chosen and the claims are exactly those of the status and of the spec."""
+    """Whether the host is chosen and the claims are exactly those of the status and of the spec.
+
+    Once a claim records the drivers of its functions, another wish for GPUs waits for a restart: giving such a claim back would
+    lose the record. A GPU that was quarantined meanwhile is not taken again.
+    """
     status = view.resource.status
     if not status.host or not view.holds("Scheduled"):
         return False
-    claimed = {(claim.spec.host, claim.spec.address) for claim in view.claims()}
+    claims = view.claims()
+    claimed = {(claim.spec.host, claim.spec.address) for claim in claims}
     assigned = {(gpu.host, gpu.address) for gpu in status.gpus}
+    if claimed != assigned:
+        return False
+    if view.holds("Started"):
+        return True
+    if assigned and {entry.address for entry in view.host.status.quarantined} & {address for _, address in assigned}:
+        return False
     wanted = sorted(gpu.name for gpu in view.resource.spec.gpus)
-    return claimed == assigned and (sorted(gpu.name for gpu in status.gpus) == wanted or view.holds("Started"))
+    return sorted(gpu.name for gpu in status.gpus) == wanted or any(claim.status.functions for claim in claims)
+
+
+def _move_if_it_helps(view: VirtualMachineView, firmware: str) -> None:
+    """A VM that was never Ready is bound to its host by an empty disk alone: let go of it where another host would do."""
+    if not view.resource.status.host or view.resource.status.first_ready:
+        return
+    unbound = view.resource.with_status(host="")
+    request = request_for(unbound, size=view.size, tables=view.ports.tables, vm_disks=view.disks, firmware=firmware)
+    if isinstance(place(request, view.ports.snapshots.take(view.ports.store, view.ports.tables)), Placement):
+        delete_disks(view)
 
 
 def _give_back(view: VirtualMachineView) -> None:
@@ -92,7 +119,7 @@ def _claim(view: VirtualMachineView, host: str, gpu: GpuFacts) -> GPUClaim:
         metadata=Metadata(
             name=claim_name(host, gpu.address),
             labels={OWNER_LABEL: vm.uid},
-            owner_references=(view.resource.owner_reference(),),
+            # No owner reference: a claim must outlive a VM that is removed by force, since it knows the drivers to restore.
         ),
         spec=GPUClaimSpec(host=host, address=gpu.address, gpu_name=gpu.name, owner=owner),
     )

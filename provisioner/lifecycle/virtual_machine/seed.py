@@ -1,8 +1,8 @@
 """Step `seed`: the NoCloud seed of this start, as an ISO volume beside the disk.
 
-Made anew for every start, since it carries the controller's key of that start; the instance id stays the same until
-`cloudInitSeed` changes, so cloud-init runs its once-per-instance parts once. The volume's content is known by the digest in the
-VM's Secret: a seed of an earlier attempt whose keys are still valid is used again.
+Made anew for every start, since it carries the controller's key of that start; the instance id stays the same until the boot
+disk or `cloudInitSeed` changes, so cloud-init runs its once-per-instance parts once. The content is known by the digest
+in the VM's Secret: a seed of an earlier attempt whose keys are still valid is used again.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ def make_seed(view: VirtualMachineView) -> Verdict:
     """The seed volume is on the host, complete, with keys that the VM's Secret knows."""
     if is_running(view):
         return Done("used by the running guest")
-    instance_id = domain_names.domain_uuid(view.key, cloud_init_seed=view.resource.spec.cloud_init_seed)
-    data = access.with_keys(view, instance_id=instance_id)
+    data = access.with_keys(view, instance_id=instance_id(view))
     iso = build_seed_iso(content_of(view, data))
     digest = hashlib.sha256(iso).hexdigest()
     volumes, name = view.hypervisor.volumes, domain_names.seed_volume(view.domain_name)
@@ -48,7 +47,7 @@ def content_of(view: VirtualMachineView, data: dict[str, str]) -> SeedContent:
     spec = view.resource.spec
     return seed_content(
         SeedPlan(
-            instance_id=domain_names.domain_uuid(view.key, cloud_init_seed=spec.cloud_init_seed),
+            instance_id=instance_id(view),
             hostname=view.resource.metadata.name,
             user_data=spec.cloud_init,
             ssh_keys=spec.ssh_keys,
@@ -59,6 +58,16 @@ def content_of(view: VirtualMachineView, data: dict[str, str]) -> SeedContent:
             driver=_driver(view),
         )
     )
+
+
+def instance_id(view: VirtualMachineView) -> str:
+    """What cloud-init takes for the machine's identity: new for another VM, another boot disk, and another `cloudInitSeed`.
+
+    Only then does it put our host key in place: a VM that inherits a VMDisk must not be taken for the one before it.
+    """
+    spec = view.resource.spec
+    disk = view.disks[0].metadata.uid if view.disks and spec.system_disk is None else ""
+    return domain_names.domain_uuid(view.key, cloud_init_seed=f"{view.resource.metadata.uid}/{disk}/{spec.cloud_init_seed}")
 
 
 def _driver(view: VirtualMachineView) -> DriverInstall | None:

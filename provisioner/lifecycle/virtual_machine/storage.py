@@ -6,10 +6,13 @@ from provisioner.drivers.hypervisor import Volume
 from provisioner.lifecycle.background import Meter
 from provisioner.lifecycle.images import digest_of, image_of, stage
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
+from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle, release_disks, user_name
+from provisioner.lifecycle.virtual_machine.domain import is_running
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model import domain_names
 from provisioner.model.quantities import bytes_of
 from provisioner.model.vm_disk import VMDisk
+from provisioner.planning.restart import SYSTEM_DISK
 
 POLL_S = 1.0
 
@@ -32,11 +35,13 @@ def make_disks(view: VirtualMachineView) -> Verdict:
         refused = _make_system_disk(view, bytes_of(spec.system_disk.storage))
         if refused is not None:
             return refused
-    for disk in view.disks:
-        waiting = _attach(view, disk)
-        if waiting is not None:
-            return waiting
-    return Done()
+    if not _has_to_do_with_disks(view) or is_running(view):
+        return Done()  # a running guest has what was given to it before it was started
+    release_disks(view, but=frozenset(disk.metadata.name for disk in view.disks))
+    waiting = disks_obstacle(view)  # before the first is taken, so that two VMs do not hold what the other one waits for
+    if waiting is not None:
+        return waiting
+    return _attached(view)
 
 
 def delete_disks(view: VirtualMachineView) -> Verdict:
@@ -50,20 +55,13 @@ def delete_disks(view: VirtualMachineView) -> Verdict:
     return Done()
 
 
-def release_disks(view: VirtualMachineView) -> None:
-    """Let other VMs have the VMDisks that this one used."""
-    for disk in view.ports.store.list(VMDisk, namespace=view.resource.metadata.namespace).items:
-        if disk.status.used_by == view.resource.metadata.name:
-            view.ports.store.update_status(disk.with_status(used_by=""))
-
-
 def _make_system_disk(view: VirtualMachineView, size_bytes: int) -> Verdict | None:
     volumes = view.hypervisor.volumes
     name = domain_names.system_volume(view.domain_name)
     found = volumes.find(view.pool, name)
     if found is None:
         found = _overlay(view, name, size_bytes)
-    if found.capacity_bytes < size_bytes:
+    if found.capacity_bytes < size_bytes and not is_running(view):  # a running guest's disk grows with its next start
         found = volumes.resize(view.pool, name, size_bytes=size_bytes)
     return None
 
@@ -74,15 +72,26 @@ def _overlay(view: VirtualMachineView, name: str, size_bytes: int) -> Volume:
     return view.hypervisor.volumes.create(view.pool, name, size_bytes=size_bytes, base=base)
 
 
+def _has_to_do_with_disks(view: VirtualMachineView) -> bool:
+    """Whether its spec names VMDisks, or the domain that it had last did."""
+    running = view.resource.status.running_spec
+    had = running is not None and any(disk.partition("=")[0] != SYSTEM_DISK for disk in running.disks)
+    return bool(view.resource.spec.disks) or had
+
+
+def _attached(view: VirtualMachineView) -> Verdict:
+    for disk in view.disks:
+        waiting = _attach(view, disk)
+        if waiting is not None:
+            return waiting
+    return Done()
+
+
 def _attach(view: VirtualMachineView, disk: VMDisk) -> Verdict | None:
     """Give the disk to this VM and this host; None once it is ready."""
-    me, here = view.resource.metadata.name, view.host.metadata.name
-    if disk.status.used_by not in ("", me):
-        return Retry(5.0, "DiskInUse", f"VMDisk `{disk.metadata.name}` is used by `{disk.status.used_by}`")
+    me, here = user_name(view.key), view.host.metadata.name
     if disk.status.host not in ("", here):
         return Abort("DiskElsewhere", f"VMDisk `{disk.metadata.name}` is on host `{disk.status.host}`, the VM on `{here}`")
-    if disk.status.phase == "Failed":
-        return Abort("DiskFailed", f"VMDisk `{disk.metadata.name}` failed")
     if disk.status.used_by != me or disk.status.host != here:
         view.ports.store.update_status(disk.with_status(used_by=me, host=here))
     if disk.status.phase != "Ready":

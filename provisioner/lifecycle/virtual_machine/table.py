@@ -23,12 +23,16 @@ def _seconds(duration_s: float):  # type: ignore[no-untyped-def]
     return lambda _view: duration_s
 
 
+def _disks_s(view: View) -> float:
+    return view.budgets.image_s + 600.0  # a VMDisk may have an image of its own to fetch
+
+
 VIRTUAL_MACHINE: Lifecycle[View] = Lifecycle(
     # A VM waits for capacity as long as its owner likes.
     Step("reserve", do=reserve_gpus, undo=release_gpus, within=_seconds(UNBOUNDED), sets="Scheduled"),
     # Base images are shared and named by content: they stay for the next VM.
     Step("image", do=stage_image, undo=nothing, within=lambda view: view.budgets.image_s, sets="ImageReady"),
-    Step("disk", do=make_disks, undo=delete_disks, within=_seconds(1800), sets="DisksReady", keeps_data=True),
+    Step("disk", do=make_disks, undo=delete_disks, within=_disks_s, sets="DisksReady", keeps_data=True),
     Step("seed", do=make_seed, undo=delete_seed, within=_seconds(300), sets="SeedReady"),
     Step("bind", do=bind_gpus, undo=restore_gpus, within=lambda view: view.budgets.bind_s, sets="DevicesBound"),
     Step("define", do=define_domain, undo=undefine_domain, within=_seconds(60), sets="Defined"),

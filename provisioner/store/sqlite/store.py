@@ -18,6 +18,7 @@ from provisioner.store.protocol import Change, Event, Listing
 from provisioner.store.sqlite import events, history, shelf
 from provisioner.store.sqlite.database import BUSY_TIMEOUT_S, Database
 from provisioner.store.sqlite.failures import unreadable
+from provisioner.store.sqlite.parsed import Parsed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,7 @@ class SqliteStore:
         self._identifiers = identifiers
         self._history_kept = history_kept
         self._database = Database(str(path), busy_timeout_s=busy_timeout_s)
+        self._parsed = Parsed()
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +84,11 @@ class SqliteStore:
         with self._database.read() as connection:
             version = shelf.read_version(connection)
             documents = shelf.read_all(connection, kind.KIND, namespace=namespace, labels=labels)
-        return Listing(tuple(self._typed(kind, document) for document in documents), str(version))
+        if namespace is None and not labels:
+            items = self._parsed.objects(kind, documents, parse=lambda document: self._typed(kind, document))
+        else:
+            items = tuple(self._typed(kind, document) for document in documents)
+        return Listing(items, str(version))
 
     def read_raw(self, kind: str, namespace: str | None = None, *, labels: Mapping[str, str] | None = None) -> Documents:
         """The documents of a kind as they are stored, in the order of `list`; optional fields may be absent."""

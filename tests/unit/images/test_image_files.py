@@ -12,7 +12,7 @@ import pytest
 from provisioner.clocks import ManualClock
 from provisioner.drivers.images.cache import ImageCache
 from provisioner.drivers.images.protocol import LocalImage
-from provisioner.model.errors import ImageError, InvalidInput
+from provisioner.model.errors import ImageError, ImageRefused, InvalidInput
 from tests.unit.images.test_image_formats import qcow2
 
 CONTENT = qcow2(size=5 << 30) + random.Random(1).randbytes(100_000)
@@ -55,6 +55,7 @@ def test_a_file_with_another_digest_is_refused_and_left_alone(cache: ImageCache,
     file = tmp_path / "image.qcow2"
     file.write_bytes(CONTENT)
     error = complaint(cache, file.as_uri(), sha256="ab" * 32)
+    assert isinstance(error, ImageRefused)
     assert DIGEST in error.why
     assert file.exists()
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.drivers.images.formats import HEAD_BYTES, recognise
-from provisioner.model.errors import ImageError
+from provisioner.model.errors import ImageRefused
 
 
 def qcow2(
@@ -30,7 +30,7 @@ def extension(kind: int, data: bytes) -> bytes:
 
 
 def refusal(head: bytes, *, size_bytes: int = HEAD_BYTES) -> str:
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(ImageRefused) as caught:
         recognise(head, size_bytes=size_bytes)
     return caught.value.why
 
@@ -96,7 +96,7 @@ def test_what_is_no_base_image(head: bytes, reason: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_after_the_magic_are_judged_and_never_crash(rest: bytes) -> None:
-    with suppress(ImageError):
+    with suppress(ImageRefused):
         assert recognise(b"QFI\xfb" + rest, size_bytes=4 + len(rest)).virtual_size_bytes > 0
 
 

@@ -1,0 +1,96 @@
+"""A lab's hosts and image as resources: added by `lab create --add`, named by its text otherwise, missed by `lab delete`.
+
+Adding replaces what is there: a lab that was made again has another port, a rebuilt image another digest.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from cli.adding import add_host, add_image, settle_hosts
+from cli.output import say
+from cli.places import store_path
+from cli.session import Session
+
+if TYPE_CHECKING:
+    from provisioner.lab import Lab, LabImages
+    from provisioner.model.tables import Tables
+
+IMAGE = "lab-debian-13"
+GUEST_USER = "debian"
+"""The user that cloud-init makes in the guest's image, which leaves Debian's own default."""
+SETTLE_TIMEOUT_S = 300.0
+"""For the proof of KVM; 30 s in a box on a quiet machine."""
+
+
+def add_lab(session: Session, lab: Lab, images: LabImages, *, emulated: bool) -> None:
+    """Store the lab's image and every host, then wait until it is known of each whether KVM works. Safe to repeat.
+
+    Raises:
+        HostUnreachable: a host does not answer.
+        Conflict: one of that name is being deleted.
+    """
+    done = add_image(session, IMAGE, spec=image_spec(images), replaces=True)
+    say(f"image/{IMAGE} {done.verb}")
+    hosts = []
+    for host in lab.hosts:
+        spec = {"uri": host.uri, "gpuRules": [{"ids": stand_in_ids(session.tables)}]}
+        hosts.append(add_host(session, host.name, spec=spec, labels=host_labels(emulated=emulated), replaces=True))
+        say(f"gpuhost/{host.name} {hosts[-1].verb}")
+    settle_hosts(session, hosts, timeout_s=SETTLE_TIMEOUT_S)
+
+
+def how_to_add(lab: Lab, images: LabImages, tables: Tables, *, emulated: bool) -> Iterator[str]:
+    """The commands that do what `add_lab` does."""
+    yield f"hikube image add {IMAGE} file://{images.guest_image} --sha256 {images.guest_sha256} --user {GUEST_USER}"
+    rule = ",".join(f"id={each}" for each in stand_in_ids(tables))
+    labels = "".join(f" --label {name}={value}" for name, value in host_labels(emulated=emulated).items())
+    for host in lab.hosts:
+        yield f"hikube host add {host.name} {shlex.quote(host.uri)} --gpu-rule {rule}{labels}"
+
+
+def still_registered(session: Session, lab: Lab) -> tuple[str, ...]:
+    """Names of the stored hosts that are hosts of this lab. Makes no store where there is none."""
+    if not store_path().exists():
+        return ()
+    keys = {_key_file(host.uri) for host in lab.hosts if host.was_started()}
+    return tuple(item["metadata"]["name"] for item in session.raw("GPUHost") if _key_file(item["spec"]["uri"]) in keys)
+
+
+def image_spec(images: LabImages) -> dict[str, Any]:
+    """The guest's image; no distribution, since a stand-in needs no driver."""
+    return {
+        "url": f"file://{images.guest_image}",
+        "sha256": images.guest_sha256,
+        "format": "qcow2",
+        "distribution": "other",
+        "defaultUser": GUEST_USER,
+        "minStorage": "2Gi",
+    }
+
+
+def stand_in_ids(tables: Tables) -> list[str]:
+    """The `vendor:device` pairs that play GPUs in labs."""
+    return [identifier for model in tables.gpus.models if model.is_stand_in for identifier in model.ids]
+
+
+def host_labels(*, emulated: bool) -> Mapping[str, str]:
+    """Planning gives guests of an emulated host more time and fewer promises."""
+    from provisioner.planning.host_labels import NESTED_EMULATION
+
+    return {NESTED_EMULATION: "true"} if emulated else {}
+
+
+def _key_file(uri: str) -> str:
+    """What tells a lab's host from all others, whatever port it has today."""
+    return parse_qs(urlsplit(uri).query).get("keyfile", [uri])[0]
+
+
+def emulates(images: LabImages) -> bool:
+    """Whether labs on this machine are emulated; known from their start."""
+    from provisioner.lab.accelerator import probe_kvm
+
+    return not probe_kvm(images).usable

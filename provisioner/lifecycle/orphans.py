@@ -1,0 +1,105 @@
+"""Sends home what runs under our mark without an owner: a start that took effect after its VM had gone, a VM removed by force.
+
+    domains with our mark  -  owners in the store  -  strangers  =  orphans: seen twice, then stopped, undefined, GPUs restored
+
+The host is asked before the store, so a VM that is just being made is never taken for an orphan. Domains that were there when
+this store first saw the host are strangers: another store made them (or this one before it was lost), so they are told of once,
+written down on the host, and never touched. Bounded: a few orphans a pass. Volumes stay, since they may hold data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from provisioner.drivers.hypervisor import Domain, Hypervisor
+from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.verdicts import Done, Retry, Verdict
+from provisioner.lifecycle.view import View
+from provisioner.model.errors import NotFound
+from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_host import GPUHost
+from provisioner.model.metadata import find_condition
+from provisioner.model.virtual_machine import VirtualMachine, VMInstance
+from provisioner.planning.refusals import counted
+from provisioner.store.protocol import Event
+
+STRANGERS_ANNOTATION = "hikube.cloud/strangers"
+"""On a GPUHost: UUIDs of marked domains that this store did not make, separated by commas."""
+SUSPECTS_ANNOTATION = "hikube.cloud/orphans"
+"""On a GPUHost: UUIDs of domains that had no owner in the last pass."""
+ORPHANS_PER_PASS = 5
+AGAIN_S = 30.0
+DESTROY_TIMEOUT_S = 60.0
+RESTORE_TIMEOUT_S = 60.0
+
+
+def sweep_orphans(view: View[GPUHost], hypervisor: Hypervisor) -> Verdict:
+    """One pass over the domains of the host; Retry while there are orphans.
+
+    Raises: HostUnreachable and whatever the hypervisor says; what was begun is found again by the next pass.
+    """
+    marked = hypervisor.domains.owned()
+    ownerless = _ownerless(marked, view.ports)
+    strangers = _strangers(view, ownerless)
+    orphans = [domain for domain in ownerless if domain.uuid not in strangers]
+    suspects = _noted(view.resource, SUSPECTS_ANNOTATION)
+    _note(view, SUSPECTS_ANNOTATION, orphans)
+    for domain in [domain for domain in orphans if domain.uuid in suspects][:ORPHANS_PER_PASS]:
+        _send_home(view.resource, domain, hypervisor, view.ports)
+    if orphans:
+        return Retry(AGAIN_S, "Orphans", f"{counted(len(orphans), 'domain')} without an owner: {orphans[0].name}")
+    return Done(f"{counted(len(marked), 'domain')} of ours")
+
+
+def _ownerless(marked: Iterable[Domain], ports: Ports) -> list[Domain]:
+    known = {vm.metadata.uid for kind in (VirtualMachine, VMInstance) for vm in ports.store.list(kind).items}
+    return [domain for domain in marked if domain.owner_uid not in known]
+
+
+def _strangers(view: View[GPUHost], ownerless: Sequence[Domain]) -> set[str]:
+    """What this store found on the host when it swept there for the first time; decided once."""
+    host = view.resource
+    if STRANGERS_ANNOTATION in host.metadata.annotations or find_condition(host.status.conditions, "Swept") is not None:
+        return _noted(host, STRANGERS_ANNOTATION)
+    _note(view, STRANGERS_ANNOTATION, ownerless)
+    for domain in ownerless:
+        view.tell(
+            "StrangeDomain", f"domain `{domain.name}` bears our mark, is of another store, and is left alone", warning=True
+        )
+    return {domain.uuid for domain in ownerless}
+
+
+def _noted(host: GPUHost, annotation: str) -> set[str]:
+    return set(filter(None, host.metadata.annotations.get(annotation, "").split(",")))
+
+
+def _note(view: View[GPUHost], annotation: str, domains: Sequence[Domain]) -> None:
+    """Write them down on the host; nothing is written where nothing changes. Raises Conflict: it was written meanwhile."""
+    text, known = ",".join(sorted(domain.uuid for domain in domains)), view.resource.metadata.annotations
+    if text != known.get(annotation, ""):
+        view.resource = view.ports.store.update(view.resource.with_metadata(annotations={**known, annotation: text}))
+
+
+def _send_home(host: GPUHost, domain: Domain, hypervisor: Hypervisor, ports: Ports) -> None:
+    hypervisor.domains.destroy(domain.name, timeout_s=DESTROY_TIMEOUT_S)
+    hypervisor.domains.undefine(domain.name)
+    claims = ports.store.list(GPUClaim).items
+    claimed = {address for claim in claims if claim.spec.host == host.metadata.name for address in _addresses(claim, host)}
+    for address in reversed([address for address in domain.functions if address not in claimed]):
+        _restore(address, hypervisor)
+    message = f"domain `{domain.name}` ran without an owner ({domain.owner_uid}) and was removed"
+    ports.store.record(Event(host.key, "Warning", "OrphanRemoved", message))
+
+
+def _addresses(claim: GPUClaim, host: GPUHost) -> tuple[str, ...]:
+    """A claim's functions: they go home with the claim, which knows their drivers."""
+    companions = [c.address for gpu in host.status.gpus if gpu.address == claim.spec.address for c in gpu.companions]
+    return (claim.spec.address, *companions, *(function.address for function in claim.status.functions))
+
+
+def _restore(address: str, hypervisor: Hypervisor) -> None:
+    """To the driver of the kernel's choice, since nobody knows the one before."""
+    try:
+        hypervisor.devices.restore(address, driver="", timeout_s=RESTORE_TIMEOUT_S)
+    except NotFound:
+        return  # it has left the host; there is nothing to give back

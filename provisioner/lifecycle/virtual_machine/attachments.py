@@ -1,0 +1,66 @@
+"""Which VM has a VMDisk: a disk serves one VM at a time, on one host, for as long as the VM lives or until its spec lets go.
+
+`status.usedBy` is the name of a VMInstance, or `virtualmachine/NAME`: both kinds may have VMDisks, and the same name. A VM
+whose disks are not to be had waits before it claims anything: GPUs that wait for a disk are lost to everybody.
+"""
+
+from __future__ import annotations
+
+from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.verdicts import Abort, Retry
+from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model.errors import NotFound
+from provisioner.model.metadata import Key, find_condition
+from provisioner.model.virtual_machine import VirtualMachine, VMInstance
+from provisioner.model.vm_disk import VMDisk
+
+WAIT_S = 5.0
+
+
+def disks_obstacle(view: VirtualMachineView) -> Retry | Abort | None:
+    """Why the VM cannot have its VMDisks yet, as a wait without end, or ever; None if it can."""
+    try:
+        reasons = [found for disk in view.disks if (found := obstacle(view, disk)) is not None]
+    except NotFound as error:
+        return Retry(WAIT_S, "DiskMissing", str(error), is_patient=True)
+    return reasons[0] if reasons else None
+
+
+def obstacle(view: VirtualMachineView, disk: VMDisk) -> Retry | Abort | None:
+    """Why this VM cannot have that disk now."""
+    name, user = disk.metadata.name, disk.status.used_by
+    if disk.is_being_deleted:
+        return Retry(WAIT_S, "DiskBeingDeleted", f"VMDisk `{name}` is being deleted", is_patient=True)
+    if user not in ("", user_name(view.resource.key)) and user_of(disk, view.ports) is not None:
+        return Retry(WAIT_S, "DiskInUse", f"VMDisk `{name}` is used by `{user}`", is_patient=True)
+    if disk.spec.source.upload is not None and disk.status.phase != "Ready":
+        return Retry(WAIT_S, "WaitingForUpload", f"the content of VMDisk `{name}` has not been uploaded yet", is_patient=True)
+    if disk.status.phase == "Failed":
+        failed = find_condition(disk.status.conditions, "Ready")
+        return Abort("DiskFailed", f"VMDisk `{name}` failed: {failed.message if failed else 'nobody knows why'}", is_final=True)
+    return None
+
+
+def user_name(key: Key) -> str:
+    """How a VM stands in `status.usedBy`."""
+    return key.name if key.kind == VMInstance.KIND else f"{key.kind.lower()}/{key.name}"
+
+
+def user_of(disk: VMDisk, ports: Ports) -> VirtualMachine | None:
+    """The VM that has the disk attached, if it still exists."""
+    if not disk.status.used_by:
+        return None
+    prefix, _, name = disk.status.used_by.rpartition("/")
+    kind = VirtualMachine if prefix else VMInstance
+    try:
+        return ports.store.get(kind, name, namespace=disk.metadata.namespace)
+    except NotFound:
+        return None
+
+
+def release_disks(view: VirtualMachineView, *, but: frozenset[str] = frozenset()) -> None:
+    """Let other VMs have the VMDisks that this one used, except those named."""
+    me = user_name(view.resource.key)
+    for disk in view.ports.store.list(VMDisk, namespace=view.resource.metadata.namespace).items:
+        if disk.status.used_by == me and disk.metadata.name not in but:
+            view.ports.store.update_status(disk.with_status(used_by=""))
