@@ -34,7 +34,7 @@ arch: ## The layers of ARCHITECTURE.md
 	lint-imports --no-cache
 
 unit: ## Pure code, contracts on the twins, step tables, the command line
-	$(PYTEST) tests/unit tests/contract tests/lifecycle tests/cli tests/test_tidy.py tests/test_docs.py -n 2
+	$(PYTEST) tests --ignore=tests/libvirt --ignore=tests/gpu --ignore=tests/e2e -n auto
 
 e2e: setup ## Real passthrough in a GPU host in a box
 	$(PYTEST) tests/e2e -v

@@ -39,9 +39,12 @@ def run(*, rounds: int = ROUNDS) -> None:
     with box_rig() as rig:
         try:
             pairs, lost = _measure(rig, rounds=rounds)
+            left = rig.leftovers()
         finally:
             rig.close()
     _print(pairs, lost)
+    if left:
+        raise BenchError(f"left behind on the host: {', '.join(left)}")
 
 
 def _measure(rig: BoxRig, *, rounds: int) -> tuple[list[tuple[Journey, Journey]], list[str]]:

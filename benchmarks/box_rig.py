@@ -21,6 +21,7 @@ from provisioner.clocks import SystemClock, SystemIdentifiers
 from provisioner.lifecycle.assembly import build_controller, build_ports
 from provisioner.lifecycle.controller import Controller
 from provisioner.lifecycle.ports import Ports
+from provisioner.model import domain_names
 from provisioner.model.clock import seconds
 from provisioner.model.gpu_host import GPUHost, GPUHostSpec, GpuRule
 from provisioner.model.image import Image, ImageSpec
@@ -111,6 +112,18 @@ class BoxRig:
         if journey is None:
             raise BenchError(milestones.failures[0])
         return journey
+
+    def leftovers(self) -> list[str]:
+        """What either side left on the host: domains, volumes, functions that are not back on their drivers."""
+        host = self._store.get(GPUHost, "box")
+        hypervisor = self.ports().connector.connect(self.uri)
+        gpus = (address for gpu in host.status.gpus for address in (gpu.address, *(each.address for each in gpu.companions)))
+        volumes = hypervisor.volumes.list(host.spec.storage_pool, prefix=domain_names.PREFIX)
+        return [
+            *(domain.name for domain in hypervisor.domains.owned()),
+            *(volume.name for volume in volumes if not volume.name.startswith(domain_names.BASE_PREFIX)),
+            *(function.address for function in hypervisor.devices.functions(tuple(gpus)) if function.driver == "vfio-pci"),
+        ]
 
     def close(self) -> None:
         """Give the store up."""

@@ -1,6 +1,6 @@
 """What the control plane costs per VM, beside the raw libvirt calls for the same VMs.
 
-For each size, alternating: hikube takes N VMs from `apply` to all Ready and from `delete` to all gone; then a bare script makes
+For each size in turn, several times: hikube takes N VMs from `apply` to all Ready and from `delete` to all gone; then a bare script makes
 the raw calls with the XML that hikube made. Guests answer at once and disks are simulated on hikube's side; the bare script has
 neither, so hikube's figure also holds what it does besides: claims, keys, seeds, proofs, events, and a database on a disk.
 """
@@ -70,7 +70,10 @@ class Round:
 
 def run(*, sizes: Sequence[int] = SIZES, rounds: int = ROUNDS, workers: int = WORKERS) -> dict[int, list[Round]]:
     """Measure and print."""
-    measured = {size: [_round(size, workers=workers) for _ in range(rounds)] for size in sizes}
+    measured: dict[int, list[Round]] = {size: [] for size in sizes}
+    for _ in range(rounds):
+        for size in sizes:
+            measured[size].append(_round(size, workers=workers))
     print(f"control plane: apply -> Ready -> delete -> gone; median of {rounds}, {workers} workers; load {load()}")
     print_table(HEADS, [_row(size, found) for size, found in measured.items()])
     _print_calls(workers)
@@ -151,9 +154,7 @@ def _print_growth(measured: dict[int, list[Round]]) -> None:
     if len(measured) < 2:
         return
     smaller, larger = sorted(measured)[-2:]
-    per_vm = {size: middle([each.hikube_ms for each in measured[size]]) for size in (smaller, larger)}
-    cpu = {size: middle([each.hikube_cpu_ms for each in measured[size]]) for size in (smaller, larger)}
-    print(
-        f"growth: a VM among {larger} costs {per_vm[larger] / per_vm[smaller]:.2f} times a VM among {smaller} "
-        f"(CPU {cpu[larger] / cpu[smaller]:.2f} times)"
-    )
+    pairs = list(zip(measured[smaller], measured[larger], strict=True))
+    wall = middle([many.hikube_ms / few.hikube_ms for few, many in pairs])
+    cpu = middle([many.hikube_cpu_ms / few.hikube_cpu_ms for few, many in pairs])
+    print(f"growth: a VM among {larger} costs {wall:.2f} times a VM among {smaller} (CPU {cpu:.2f} times)")

@@ -86,7 +86,9 @@ def _surveyed(session: Session, host: GPUHost) -> GPUHost:
     try:
         return survey_host(host, ports_of(session))
     except HikubeError as error:
-        error.hint = "; ".join(part for part in (error.hint, "nothing was stored; --no-probe adds a host unseen") if part)
+        error.hint = "; ".join(
+            part for part in (error.hint, "nothing was stored; `hikube host add … --no-probe` adds a host unseen") if part
+        )
         raise
 
 

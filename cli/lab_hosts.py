@@ -1,6 +1,7 @@
 """A lab's hosts and image as resources: added by `lab create --add`, named by its text otherwise, missed by `lab delete`.
 
-Adding replaces what is there: a lab that was made again has another port, a rebuilt image another digest.
+Adding brings up to date what is there, since a lab that was made again has another port, a rebuilt image another digest; what
+else was set on a host, such as a cordon, stays.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from cli.adding import add_host, add_image, settle_hosts
 from cli.output import say
 from cli.places import store_path
 from cli.session import Session
+from provisioner.model.errors import AlreadyExists
 
 if TYPE_CHECKING:
-    from provisioner.lab import Lab, LabImages
+    from provisioner.lab import HostInABox, Lab, LabImages
     from provisioner.model.tables import Tables
 
 IMAGE = "lab-debian-13"
@@ -31,16 +33,36 @@ def add_lab(session: Session, lab: Lab, images: LabImages, *, emulated: bool) ->
 
     Raises:
         HostUnreachable: a host does not answer.
+        AlreadyExists: a name is taken by a host that is not of this lab.
         Conflict: one of that name is being deleted.
     """
+    wanted = [wanted_host(session, host, emulated=emulated) for host in lab.hosts]
     done = add_image(session, IMAGE, spec=image_spec(images), replaces=True)
     say(f"image/{IMAGE} {done.verb}")
-    hosts = []
-    for host in lab.hosts:
-        spec = {"uri": host.uri, "gpuRules": [{"ids": stand_in_ids(session.tables)}]}
-        hosts.append(add_host(session, host.name, spec=spec, labels=host_labels(emulated=emulated), replaces=True))
-        say(f"gpuhost/{host.name} {hosts[-1].verb}")
-    settle_hosts(session, hosts, timeout_s=SETTLE_TIMEOUT_S)
+    added = []
+    for host, (spec, labels) in zip(lab.hosts, wanted, strict=True):
+        added.append(add_host(session, host.name, spec=spec, labels=labels, replaces=True))
+        say(f"gpuhost/{host.name} {added[-1].verb}")
+    settle_hosts(session, added, timeout_s=SETTLE_TIMEOUT_S)
+
+
+def wanted_host(session: Session, host: HostInABox, *, emulated: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """Spec and labels: those that are stored, with what the lab knows better.
+
+    Raises:
+        AlreadyExists: the name is taken by a host that is not of this lab.
+    """
+    stored = next((item for item in session.raw("GPUHost") if item["metadata"]["name"] == host.name), None)
+    spec = stored["spec"] if stored is not None else {}
+    if stored is not None and _key_file(spec["uri"]) != _key_file(host.uri):
+        raise AlreadyExists(
+            f"host {host.name} exists and is not of this lab",
+            why=f"its URI is {spec['uri']}",
+            hint=f"`hikube host remove {host.name}`, or make the lab under another name: hikube lab create NAME --add",
+        )
+    labels = stored["metadata"]["labels"] if stored is not None else {}
+    spec = {**spec, "uri": host.uri, "gpuRules": [{"ids": stand_in_ids(session.tables)}]}
+    return spec, {**labels, **host_labels(emulated=emulated)}
 
 
 def how_to_add(lab: Lab, images: LabImages, tables: Tables, *, emulated: bool) -> Iterator[str]:

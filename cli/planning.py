@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cli.applying import changes_of
@@ -13,7 +14,7 @@ from cli.session import Session
 from provisioner.model.errors import NoCapacity
 from provisioner.model.metadata import Resource
 from provisioner.model.virtual_machine import VirtualMachine
-from provisioner.planning.placement import NoPlacement
+from provisioner.planning.placement import NoPlacement, Placement
 
 if TYPE_CHECKING:
     from provisioner.lifecycle.dry_run import Preview
@@ -37,7 +38,7 @@ def preview_of(session: Session, vm: VirtualMachine, *, documents: Sequence[Reso
 
 
 def explanation_of(session: Session, vm: VirtualMachine) -> Explanation:
-    """What the planner says about the VM now, host by host.
+    """What the planner says about the VM now, host by host. "Its disk is there" is no reason why a VM came to its host.
 
     Raises:
         InvalidInput: its size or its image is not known.
@@ -51,7 +52,13 @@ def explanation_of(session: Session, vm: VirtualMachine) -> Explanation:
     view = VirtualMachineView(vm, ports_of(session))
     firmware = view.image.spec.firmware if view.image is not None else "bios"
     request = request_for(vm, size=view.size, tables=session.tables, vm_disks=view.disks, firmware=firmware)
-    return explain(request, fleet_of(session))
+    fleet = fleet_of(session)
+    if vm.status.host:
+        homes = tuple(sorted({disk.status.host for disk in view.disks} - {""}))
+        anywhere = explain(replace(request, pinned_hosts=homes), fleet)
+        if isinstance(anywhere.outcome, Placement) and anywhere.outcome.host == vm.status.host:
+            return anywhere
+    return explain(request, fleet)
 
 
 def no_capacity(vm: VirtualMachine, refusal: NoPlacement, *, hint: str = "") -> NoCapacity:

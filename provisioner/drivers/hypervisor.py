@@ -261,8 +261,9 @@ class Hypervisor(Protocol):
     def subscribe(self, listener: Listener) -> None:
         """Tell the listener what the host tells by itself, from now on and until the connection ends; host_events.py says what.
 
-        A listener that is subscribed already (also through an earlier caller's share of the connection) is told once. A new
-        connection knows nothing of it: after connection-lost, subscribe again.
+        What happened a moment before may be told as well. A listener that is subscribed already (also through an earlier
+        caller's share of the connection) is told once. A new connection knows nothing of it: after connection-lost, subscribe
+        again.
         """
         ...
 

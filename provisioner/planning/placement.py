@@ -213,7 +213,8 @@ def _difference(best: Score, second: Score) -> str:
 def _why_these_gpus(fit: Fit) -> str:
     choice = fit.choice
     if len(choice.gpus) == 1:
-        stay = f"{counted(choice.left_on_node, 'free GPU')} stay{'s' if choice.left_on_node == 1 else ''}"
+        left = choice.left_on_node
+        stay = f"{counted(left, 'GPU')} stay{'s' if left == 1 else ''} free" if left else "no other GPU stays free"
         where = f" on NUMA node {choice.numa_node}" if choice.numa_node is not None else ""
         return f"{choice.addresses[0]}{where}, where {stay}"
     if choice.numa_nodes > 1:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.lab_hosts import GUEST_USER, how_to_add, image_spec, stand_in_ids
+from cli.adding import add_host
+from cli.applying import Verb
+from cli.lab_hosts import GUEST_USER, how_to_add, image_spec, stand_in_ids, wanted_host
 from cli.session import Session
 from provisioner.lab import Lab, LabImages, uniform
 from provisioner.lab.tools import Tools
+from provisioner.model.errors import AlreadyExists
 from provisioner.model.tables import Tables
 from tests.cli.conftest import Hikube
 
@@ -58,6 +61,28 @@ def test_the_commands_that_it_names_add_its_image_and_hosts(hikube: Hikube, lab:
 
 def test_a_host_with_kvm_is_not_called_slow(lab: Lab) -> None:
     assert not any("--label" in line for line in how_to_add(lab, IMAGES, Tables.builtin(), emulated=False))
+
+
+def test_adding_again_keeps_what_else_was_set(hikube: Hikube, lab: Lab) -> None:
+    host = lab.host("two-1")
+    assert hikube("host", "add", "two-1", host.uri, "--label", "zone=a", "--no-probe").code == 0
+    assert hikube("host", "cordon", "two-1").code == 0
+    (host.folder / "port").write_text("40009")
+    spec, labels = wanted_host(Session(), host, emulated=True)
+    assert spec["cordoned"] is True
+    assert spec["uri"] == host.uri
+    assert ":40009/" in spec["uri"]
+    assert labels == {"zone": "a", "hikube.cloud/nested-emulation": "true"}
+    added = add_host(Session(), "two-1", spec=spec, labels=labels, probe=False, replaces=True)
+    assert added.verb is Verb.CONFIGURED
+    again = add_host(Session(), "two-1", spec=spec, labels=labels, probe=False, replaces=True)
+    assert again.verb is Verb.UNCHANGED
+
+
+def test_a_host_of_that_name_elsewhere_is_not_touched(hikube: Hikube, lab: Lab) -> None:
+    assert hikube("host", "add", "two-1", "qemu+ssh://root@rack-7/system", "--no-probe").code == 0
+    with pytest.raises(AlreadyExists, match="two-1 exists and is not of this lab"):
+        wanted_host(Session(), lab.host("two-1"), emulated=True)
 
 
 def test_stand_ins_are_those_of_the_catalogue() -> None:

@@ -241,7 +241,12 @@ class TestTogether:
     def test_two_who_want_the_same_image_fetch_it_once(self, serve: Serve, tmp_path: Path) -> None:
         both_are_here = threading.Barrier(2, timeout=20)
         asked = threading.Event()
-        server = serve(before_body=lambda: (asked.set(), both_are_here.wait()))
+
+        def before_body() -> None:
+            asked.set()
+            both_are_here.wait()
+
+        server = serve(before_body=before_body)
         caches = [ImageCache(tmp_path / "images", clock=SystemClock(), limits=LIMITS) for _ in range(2)]
         found: list[LocalImage] = []
         told: list[tuple[int, int]] = []

@@ -1,7 +1,7 @@
 """The hypervisor contract in the GPU host in a box: real IOMMU groups and drivers, and a console over SSH.
 
-Only the classes that need such a host: the others run on a libvirtd of this machine (tests/libvirt). KVM is proven by every VM
-that the other end-to-end tests start, and proving it takes half a minute in a box, so that sentence is left out.
+Only what needs such a host: the rest runs on a libvirtd of this machine (tests/libvirt). KVM is proven by every VM that the
+other end-to-end tests start, and proving it takes half a minute in a box, so that sentence is left out.
 """
 
 from __future__ import annotations
@@ -13,14 +13,21 @@ import pytest
 from provisioner.drivers.libvirt import LibvirtConnector
 from provisioner.lab import HostInABox
 from provisioner.model.gpu_host import GpuRule
+from tests.contract import test_hypervisor_console as console_contract
 from tests.contract.hypervisors import Bench
 from tests.contract.test_hypervisor import TestInventory
-from tests.contract.test_hypervisor_console import TestConsole
 from tests.contract.test_hypervisor_devices import TestDevices
 
-__all__ = ["TestConsole", "TestDevices", "TestInventory"]
+__all__ = ["TestDevices", "TestInventory"]
 
 BOCHS = (GpuRule(ids=("1234:1111",)),)
+
+
+class TestConsoleOverSsh:
+    """Two sentences of many: that it works from afar, both ways, and is let go."""
+
+    test_what_is_typed_comes_back = console_contract.TestConsole.test_what_is_typed_comes_back
+    test_one_at_a_time = console_contract.TestConsole.test_one_at_a_time
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ def deaf_disk() -> bytes:
 
 
 @pytest.fixture
-def echoing(guests) -> str:
+def echoing(guests):
     """A domain that sends back what it gets."""
     name = guests.define(image=echo_disk())
     guests.start(name)

@@ -8,15 +8,17 @@ from itertools import pairwise
 from provisioner.drivers.host_events import HostEvent, HostEventKind
 from provisioner.drivers.simulated.hypervisor import SimulatedConnector
 from provisioner.lifecycle.host_watch import SURVEY_PAUSE_S
+from provisioner.lifecycle.virtual_machine.capacity import Offers
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GpuHealth, GPUHost
 from provisioner.model.metadata import find_condition
+from provisioner.store.protocol import ChangeType
 from tests.contract.hypervisors import DomainText
 from tests.lifecycle.world import World, vm_yaml
 
 AT_ONCE_S = 1.0
-QUIET_S = 60.0
-"""Long enough for surveys that were asked for to be over, and short of the period."""
+QUIET_S = 67.0
+"""Long enough for surveys that were asked for to be over, and short of the period; the next look at a VM is 8 s away."""
 
 
 def gpu_of(world: World, host: str = "a") -> str:
@@ -61,6 +63,36 @@ def test_a_free_gpu_that_is_lost_is_gone_at_once_and_back_soon(world: World) -> 
     world.run(lambda: healths(world) == [], timeout_s=AT_ONCE_S)
     world.fleet.host("a").bring_back(address)
     world.run(lambda: healths(world) == [GpuHealth.OK], timeout_s=SURVEY_PAUSE_S + AT_ONCE_S)
+
+
+def test_a_vm_that_waits_takes_a_gpu_that_comes_back_at_once(world: World) -> None:
+    world.host("a").settle().pass_time(QUIET_S)
+    address = gpu_of(world)
+    world.fleet.host("a").lose(address)
+    world.run(lambda: healths(world) == [], timeout_s=AT_ONCE_S)
+    world.apply(vm_yaml("first")).pass_time(QUIET_S)
+    assert not world.vm("first").status.host
+    world.fleet.host("a").bring_back(address)
+    world.run(lambda: world.vm("first").status.host == "a", timeout_s=AT_ONCE_S)
+
+
+def test_a_survey_wakes_those_who_wait_for_capacity_only_if_there_may_be_more_of_it(world: World) -> None:
+    def surveyed(**changes: object) -> bool:
+        host = offered[-1].with_status(**changes)
+        offered.append(host)
+        return offers.may_help(ChangeType.MODIFIED, host)
+
+    world.host("a").settle()
+    offers, offered = Offers(), [world.store.get(GPUHost, "a")]
+    (gpu,), (pool, *_) = offered[0].status.gpus, offered[0].status.storage_pools
+    assert offers.may_help(ChangeType.ADDED, offered[0])
+    assert not surveyed(last_seen=world.ports.now())
+    assert not surveyed(gpus=(gpu.model_copy(update={"function": gpu.function.model_copy(update={"driver": "vfio-pci"})}),))
+    assert not surveyed(storage_pools=(pool.model_copy(update={"available_bytes": pool.available_bytes - 1}),))
+    assert surveyed(storage_pools=(pool,))
+    assert surveyed(gpus=())
+    assert surveyed(gpus=(gpu,))
+    assert surveyed(reachable=False)
 
 
 def test_a_storm_of_events_costs_one_survey_in_ten_seconds(world: World) -> None:

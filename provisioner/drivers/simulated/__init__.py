@@ -9,6 +9,7 @@ draw any other randomness, start threads, or know what a VM's life is.
          ├── SimulatedConnector ── SimulatedHypervisor: inventory, volumes, devices, domains, console
          ├── SimulatedGuests       what answers on SSH in a started domain
          └── faults, calls         what shall go wrong, and what was asked
+    SimulatedHost ── Watchers      who is told what happens on it
 """
 
 from provisioner.drivers.simulated.sandbox import file_connector, file_guests

@@ -29,7 +29,7 @@ def disks_obstacle(view: VirtualMachineView) -> Retry | Abort | None:
 def obstacle(view: VirtualMachineView, disk: VMDisk) -> Retry | Abort | None:
     """Why this VM cannot have that disk now."""
     name, user = disk.metadata.name, disk.status.used_by
-    if disk.is_being_deleted:
+    if disk.is_being_deleted and user != user_name(view.resource.key):  # its deletion waits for a VM that has it already
         return Retry(WAIT_S, "DiskBeingDeleted", f"VMDisk `{name}` is being deleted", is_patient=True)
     if user not in ("", user_name(view.resource.key)) and user_of(disk, view.ports) is not None:
         return Retry(WAIT_S, "DiskInUse", f"VMDisk `{name}` is used by `{user}`", is_patient=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.virtual_machine.attachments import user_name
+from provisioner.lifecycle.virtual_machine.capacity import Offers
 from provisioner.lifecycle.virtual_machine.passes import Passes
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.domain_names import domain_name
@@ -37,6 +38,7 @@ class VirtualMachineReconciler:
         self._passes = Passes(ports)
         self._hosts: dict[Key, str] = {}
         self._waiting: set[Key] = set()
+        self._offers = Offers()
         self._seen: dict[Key, _Seen] = {}
 
     def reconcile(self, key: Key) -> float | None:
@@ -72,7 +74,9 @@ class VirtualMachineReconciler:
         if isinstance(resource, VMDisk) and resource.status.used_by:
             namespace, user = resource.metadata.namespace, resource.status.used_by
             return tuple(key for key in self._hosts if (key.namespace, user_name(key)) == (namespace, user))
-        if isinstance(resource, GPUHost) or (isinstance(resource, GPUClaim) and change.type is ChangeType.DELETED):
+        if isinstance(resource, GPUHost):
+            return tuple(self._waiting) if self._offers.may_help(change.type, resource) else ()
+        if isinstance(resource, GPUClaim) and change.type is ChangeType.DELETED:
             return tuple(self._waiting)
         return ()
 

@@ -17,7 +17,7 @@ def test_the_chosen_host_comes_first_and_every_host_has_a_line() -> None:
         "asks for: 1 x L40S, 2 vCPUs, 4 GiB",
         "goes to: b (0000:41:00.0; NUMA node 0; 2 of 3 hosts fit)",
         "  because b is better than a: 0 GPUs stay free, not 1, so large hosts stay whole",
-        "  because 0000:41:00.0 on NUMA node 0, where 0 free GPUs stay",
+        "  because 0000:41:00.0 on NUMA node 0, where no other GPU stays free",
         "b  chosen  1 NUMA node, 1 PCIe bridge, leaves 0 GPUs and 250.7 GiB free",
         "a  fits  1 NUMA node, 1 PCIe bridge, leaves 1 GPU and 250.7 GiB free",
         "c  refused  has no L40S",

@@ -1,0 +1,316 @@
+"""A fleet lives through a seeded storm in virtual time; then the storm is over, and everything must come right.
+
+    python -m tests.lifecycle.soak --seeds 1000          seeds 0 … 999; ends with exit 1 if one fails
+    python -m tests.lifecycle.soak --seed 17 --verbose   one of them, with what happens in it
+
+After every turn of the controller soak_safety.py looks whether anything is as it must never be. When the storm is over: every
+VM that can run is Ready, every other says why not; then all is deleted, and nothing is left on any host.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+from provisioner.drivers.simulated.host import SimulatedHost
+from provisioner.drivers.simulated.presets import H100, L40S
+from provisioner.drivers.simulated.state import GuestBehaviour
+from provisioner.lifecycle.assembly import controller_of
+from provisioner.lifecycle.fleet import snapshot
+from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle
+from provisioner.lifecycle.virtual_machine.goal import Goal, goal
+from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model.errors import Conflict, HikubeError, NotFound, StoreUnavailable
+from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_host import GPUHost, GPUHostSpec
+from provisioner.model.metadata import Metadata, Resource, find_condition
+from provisioner.model.virtual_machine import REQUEST_ANNOTATION, Phase, VirtualMachine, VMInstance
+from provisioner.model.vm_disk import VMDisk
+from provisioner.planning.placement import Placement, place
+from provisioner.planning.requests import request_for
+from provisioner.store.faults import METHODS
+from tests.lifecycle.soak_events import Crash, Events
+from tests.lifecycle.soak_jobs import Later
+from tests.lifecycle.soak_safety import Safety, Violation
+from tests.lifecycle.world import World
+
+EVENTS = 40
+RECOVERY_S = 3 * 3600.0
+CRASHES_MAX = 200
+
+
+class Soak:
+    """One seed."""
+
+    def __init__(self, directory: Path, seed: int, *, verbose: bool = False) -> None:
+        self.seed = seed
+        self.random = Random(seed)
+        self._verbose = verbose
+        self.world = World(directory, seed=seed)
+        self.world.fleet.add_host("a", gpus=(L40S, L40S), memory_mib=96 * 1024)
+        self.world.fleet.add_host("b", gpus=(L40S, H100, H100), memory_mib=160 * 1024, numa_nodes=2)
+        self._jobs = Later(self.world.clock, self.random)
+        self._drivers = self._drivers_now()
+        self._safety = Safety(self.world)
+        self._has_storm = True
+        self.was_forced = False
+        """Whether somebody removed a VM behind the controller's back."""
+        self.restart_controller()
+        self._add_hosts()
+
+    def run(self) -> None:
+        """Raises Violation."""
+        events = Events(self)
+        events.begin()
+        for number in range(EVENTS):
+            what = events.happen()
+            self._say(f"{self.world.clock.monotonic_s():8.1f} {number} {what}")
+            self.let_time_pass(self.random.choice((0.2, 1.0, 5.0, 20.0, 60.0, 400.0)) * self.random.random())
+        self._calm_down()
+        self._everything_comes_right()
+        self._everything_goes()
+
+    # driving
+
+    def restart_controller(self) -> None:
+        """The process ends here and now, and another one begins that remembers nothing."""
+        self._jobs = self._jobs.heirs()
+        self.world.ports = replace(self.world.ports, background=self._jobs)
+        self.world.controller = controller_of(self.world.ports, workers=0)
+
+    def let_time_pass(self, duration_s: float, until: Callable[[], bool] = lambda: False) -> bool:
+        """Let the controller work for so long, or until then, whatever happens to it; says whether `until` came."""
+        end_s = self.world.clock.monotonic_s() + duration_s
+        for _ in range(CRASHES_MAX):
+            try:
+                return self.world.controller.run_until(
+                    lambda: self._look() or until(), timeout_s=end_s - self.world.clock.monotonic_s()
+                )
+            except Crash:
+                self._say(f"{self.world.clock.monotonic_s():8.1f} crash")
+                self.restart_controller()
+        raise Violation("it crashed more often than was staged")
+
+    def _look(self) -> bool:
+        self._jobs.tick()
+        self._safety.check(is_calm=not self._has_storm or self._is_calm())
+        return False
+
+    def _is_calm(self) -> bool:
+        return not self.world.fleet.faults.pending and all(link == "up" for link in self._links())
+
+    def _links(self) -> list[str]:
+        links = []
+        for host in self.world.fleet.hosts:
+            with host.peek() as state:
+                links.append(state.link)
+        return links
+
+    def as_user(self, act: Callable[[], object]) -> None:
+        """A user tries a few times and then lets it be. A crash that was staged for the controller's calls hits nobody here."""
+        for _ in range(5):
+            try:
+                act()
+            except (Conflict, NotFound):
+                return
+            except (StoreUnavailable, Crash):
+                continue
+            return
+
+    def well_behaved(self, host: SimulatedHost) -> None:
+        """Guests of that host behave again."""
+        with host.peek() as state:
+            state.behaviours[""] = GuestBehaviour()
+
+    def release_quarantined(self) -> None:
+        """An operator puts the functions back by hand and lets the GPUs go."""
+        for host in [each for each in self.world.store.snapshot().objects if isinstance(each, GPUHost)]:
+            addresses = {entry.address for entry in host.status.quarantined}
+            claimed = {claim.spec.address for claim in self._claims() if claim.spec.host == host.metadata.name}
+            free = addresses - claimed
+            self._put_back(self.world.fleet.host(host.metadata.name), free)
+            left = tuple(entry for entry in host.status.quarantined if entry.address not in free)
+            self.as_user(lambda host=host, left=left: self.world.store.update_status(host.with_status(quarantined=left)))
+
+    # the end of the storm
+
+    def _calm_down(self) -> None:
+        self._has_storm = False
+        self.world.fleet.faults.clear()
+        for method in METHODS:
+            self._drain(method)
+        for host in self.world.fleet.hosts:
+            host.set_link("up")
+            host.fill_pool("default", left_bytes=2**60)
+            self.well_behaved(host)
+            for address in self._lost(host):
+                host.bring_back(address)
+        self._add_hosts()
+        for host in [each for each in self.world.store.snapshot().objects if isinstance(each, GPUHost)]:
+            spec = host.spec.model_copy(update={"cordoned": False})
+            self.as_user(lambda host=host, spec=spec: self.world.store.update(host.model_copy(update={"spec": spec})))
+        self.let_time_pass(900.0)
+        self.release_quarantined()
+        self._try_failed_again()
+
+    def _everything_comes_right(self) -> None:
+        if not self.let_time_pass(RECOVERY_S, until=self._is_right):
+            raise Violation("it does not come right:\n" + "\n".join(self._wrong()))
+        self.let_time_pass(700.0)
+        self.let_time_pass(RECOVERY_S, until=self._is_right)
+        orphans = [claim.metadata.name for claim in self._claims() if claim.spec.owner.uid not in self._uids()]
+        if orphans or self._wrong():
+            raise Violation(f"it does not stay right: claims without owner {orphans}\n" + "\n".join(self._wrong()))
+
+    def _everything_goes(self) -> None:
+        for kind in (VirtualMachine, VMInstance, VMDisk):
+            for each in self.world.store.list(kind).items:
+                self.world.store.delete(each.key)
+        if not self.let_time_pass(RECOVERY_S, until=lambda: not self._left()):
+            raise Violation(f"deletion does not end: {self._left()}\n{self.world.summary()}")
+        self.let_time_pass(700.0)
+        self.release_quarantined()
+        leaks = [leak for leak in self.world.leaks() if not self._is_forsaken(leak.kind)]
+        if leaks:
+            raise Violation(f"left behind: {leaks}")
+        if self._drivers_now() != self._drivers:
+            raise Violation("drivers are not what they were")
+        for host in self.world.store.list(GPUHost).items:
+            self.world.store.delete(host.key)
+        if not self.let_time_pass(RECOVERY_S, until=lambda: not self.world.store.list(GPUHost).items):
+            raise Violation("a host without users does not go")
+
+    def _is_forsaken(self, kind: str) -> bool:
+        """Volumes of a VM that was removed by force may hold data: nobody deletes them."""
+        return kind == "volume" and self.was_forced
+
+    def _is_right(self) -> bool:
+        return not self._wrong()
+
+    def _wrong(self) -> list[str]:
+        return [why for vm in self.world.machines() if (why := self._what_is_wrong(vm))]
+
+    def _what_is_wrong(self, vm: VirtualMachine) -> str:
+        """Empty if the VM is where it must be."""
+        about = f"{vm.key} {vm.status.phase}: " + "; ".join(
+            f"{known.type}={known.status} {known.reason} {known.message}" for known in vm.status.conditions
+        )
+        if vm.is_being_deleted:
+            return about
+        if goal(vm) is Goal.DOWN:
+            return "" if vm.status.phase is Phase.STOPPED else about
+        ready = find_condition(vm.status.conditions, "Ready")
+        if ready is not None and ready.status == "True":
+            return "" if vm.status.phase is Phase.READY else about
+        scheduled = find_condition(vm.status.conditions, "Scheduled")
+        if vm.status.phase is Phase.PENDING and scheduled is not None and scheduled.message and not self._could_run(vm):
+            return ""
+        return about
+
+    def _could_run(self, vm: VirtualMachine) -> bool:
+        ports = self.world.ports
+        view = VirtualMachineView(vm, ports)
+        if disks_obstacle(view) is not None:
+            return False
+        request = request_for(vm, size=view.size, tables=ports.tables, vm_disks=view.disks)
+        return isinstance(place(request, snapshot(ports.store, ports.tables)), Placement)
+
+    def _try_failed_again(self) -> None:
+        for vm in self.world.machines():
+            if vm.status.phase is Phase.FAILED:
+                changed = vm.with_metadata(annotations={REQUEST_ANNOTATION: f"restart:after-{self.seed}"})
+                self.as_user(lambda changed=changed: self.world.store.update(changed))
+
+    # looking
+
+    def _add_hosts(self) -> None:
+        for host in self.world.fleet.hosts:
+            spec = GPUHostSpec(uri=host.uri)
+            self.as_user(lambda host=host, spec=spec: self._create(GPUHost(metadata=Metadata(name=host.name), spec=spec)))
+
+    def _create(self, resource: Resource) -> None:
+        self.world.store.create(resource)
+
+    def _claims(self) -> list[GPUClaim]:
+        return [each for each in self.world.store.snapshot().objects if isinstance(each, GPUClaim)]
+
+    def _uids(self) -> set[str]:
+        return {each.metadata.uid for each in self.world.store.snapshot().objects}
+
+    def _left(self) -> list[str]:
+        kinds = (VirtualMachine, VMDisk, GPUClaim)
+        return [str(each.key) for each in self.world.store.snapshot().objects if isinstance(each, kinds)]
+
+    def _lost(self, host: SimulatedHost) -> list[str]:
+        with host.peek() as state:
+            return [function.address for function in state.functions.values() if not function.is_present]
+
+    def _put_back(self, host: SimulatedHost, gpus: set[str]) -> None:
+        with host.peek() as state:
+            for function in state.functions.values():
+                if f"{function.address.rsplit('.', 1)[0]}.0" in gpus and not state.user_of(function.address):
+                    function.holder = ""
+                    function.probe()
+
+    def _drivers_now(self) -> dict[tuple[str, str], str]:
+        found = {}
+        for host in self.world.fleet.hosts:
+            with host.peek() as state:
+                found |= {(host.name, function.address): function.driver for function in state.functions.values()}
+        return found
+
+    def _drain(self, method: str) -> None:
+        """Let every fault that waits for that method hit nobody."""
+        faults = self.world.store._faults
+        for _ in range(100):
+            with contextlib.suppress(HikubeError, Crash), faults.strike(method):
+                return
+
+    def _say(self, text: str) -> None:
+        if self._verbose:
+            print(text, file=sys.stderr)
+
+
+def soak(seed: int, *, verbose: bool = False) -> None:
+    """Live through that seed.
+
+    Raises:
+        Violation: with the one command that repeats it.
+    """
+    with tempfile.TemporaryDirectory(prefix="hikube-soak-") as directory:
+        try:
+            Soak(Path(directory), seed, verbose=verbose).run()
+        except Violation as error:
+            raise Violation(f"seed {seed}: {error}\nagain: python -m tests.lifecycle.soak --seed {seed} --verbose") from error
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=100, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--seed", type=int, help="this one alone")
+    parser.add_argument("--verbose", action="store_true", help="say what happens")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO if given.verbose else logging.CRITICAL, format="         %(message)s")
+    seeds = [given.seed] if given.seed is not None else range(given.first, given.first + given.seeds)
+    failed = 0
+    for seed in seeds:
+        try:
+            soak(seed, verbose=given.verbose)
+        except Violation as error:
+            failed += 1
+            print(error, flush=True)
+    print(f"{len(seeds)} seeds, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

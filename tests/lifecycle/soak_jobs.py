@@ -1,0 +1,81 @@
+"""Background jobs in virtual time: they end some seconds after they were asked for, whether or not anybody still asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from provisioner.clocks import ManualClock
+from provisioner.lifecycle.background import Finished, Meter, Running
+from provisioner.model.errors import HikubeError
+
+LONGEST_S = 8.0
+
+
+@dataclass
+class _Job:
+    work: Callable[[Meter], Any]
+    due_s: float
+    meter: Meter = field(default_factory=Meter)
+    has_ended: bool = False
+    result: Any = None
+    error: HikubeError | None = None
+
+
+class Later:
+    """A Background without threads. `tick` ends the jobs that are due."""
+
+    def __init__(self, clock: ManualClock, random: Random) -> None:
+        self._clock = clock
+        self._random = random
+        self._jobs: dict[str, _Job] = {}
+        self._ghosts: list[_Job] = []
+
+    def run(self, name: str, job: Callable[[Meter], Any]) -> Running | Finished[Any]:
+        self.tick()
+        known = self._jobs.get(name)
+        if known is None:
+            takes_s = self._random.choice((0.0, self._random.uniform(0.0, LONGEST_S)))
+            known = self._jobs[name] = _Job(job, self._clock.monotonic_s() + takes_s)
+            self.tick()
+        if not known.has_ended:
+            return Running(known.meter)
+        del self._jobs[name]
+        if known.error is not None:
+            raise known.error
+        return Finished(known.result)
+
+    def is_under_way(self, name: str) -> bool:
+        known = self._jobs.get(name)
+        return known is not None and not known.has_ended
+
+    def forget(self, name: str) -> None:
+        if name in self._jobs and self._jobs[name].has_ended:
+            del self._jobs[name]
+
+    def close(self) -> None:
+        self._jobs.clear()
+
+    def next_due_s(self) -> float:
+        """When the next job ends, by the monotonic clock."""
+        return min((job.due_s for job in (*self._jobs.values(), *self._ghosts) if not job.has_ended), default=float("inf"))
+
+    def tick(self) -> None:
+        """End what is due. An exception that is no HikubeError is a crash, and passes."""
+        for job in (*self._jobs.values(), *self._ghosts):
+            if job.has_ended or self._clock.monotonic_s() < job.due_s:
+                continue
+            job.has_ended = True
+            try:
+                job.result = job.work(job.meter)
+            except HikubeError as error:
+                job.error = error
+        self._ghosts = [job for job in self._ghosts if not job.has_ended]
+
+    def heirs(self) -> Later:
+        """The jobs of the next process: none; but a call that was on its way to a host may still take effect."""
+        heir = Later(self._clock, self._random)
+        heir._ghosts = [job for job in (*self._jobs.values(), *self._ghosts) if not job.has_ended and self._random.random() < 0.5]
+        return heir
