@@ -12,14 +12,11 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-import threading
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from cli.output import has_live_line, say
-from cli.session import MACHINE_KINDS
 from provisioner.model.clock import seconds
 from provisioner.model.metadata import Condition, Key, Resource, find_condition
 
@@ -28,6 +25,9 @@ QUIET_S = 10.0
 """Without a live line, a step that takes this long says what it waits for, and again when that is something new."""
 REMINDER_S = 60.0
 """After so long it says so again, since what it waits for may have come back, or only its numbers have changed."""
+
+BEFORE_IT_BEGAN = ("Undone", "Released")
+"""Reasons of a condition whose step was taken back, and has said nothing since."""
 
 
 def step_line(mark: str, step: str, duration_s: float, message: str, *, prefix: str = "") -> str:
@@ -96,24 +96,24 @@ class Progress:
         under_way = next((record for record in reversed(resource.status.steps) if not record.finished), None)
         if under_way is None:
             return
-        ready = find_condition(resource.status.conditions, "Ready")
+        waits_for = _waits_for(resource, under_way.name)
         waited_s = self._now_s() - seconds(under_way.started)
-        text = step_line("...", under_way.name, waited_s, ready.message if ready else "", prefix=prefix)
+        text = step_line("...", under_way.name, waited_s, waits_for.message if waits_for else "", prefix=prefix)
         if not self._live:
             if waited_s >= QUIET_S:
-                self._break_the_silence(resource.key, f"{under_way.name} {under_way.started}", ready, text)
+                self._break_the_silence(resource.key, f"{under_way.name} {under_way.started}", waits_for, text)
             return
         text = fitted(text, shutil.get_terminal_size().columns - 1)
         sys.stderr.write("\r" + text.ljust(self._live_width))
         sys.stderr.flush()
         self._live_width = len(text)
 
-    def _break_the_silence(self, key: Key, step: str, ready: Condition | None, text: str) -> None:
+    def _break_the_silence(self, key: Key, step: str, waits_for: Condition | None, text: str) -> None:
         """Each thing that a step waits for is said once: an attempt that goes back and forth between two is no news."""
         waits = self._waits.get(key)
         if waits is None or waits.step != step:
             waits = self._waits[key] = _Waits(step)
-        what = re.sub(r"\d+", "#", f"{ready.reason}: {ready.message}" if ready else "")
+        what = re.sub(r"\d+", "#", f"{waits_for.reason}: {waits_for.message}" if waits_for else "")
         if what not in waits.said or self._now_s() - waits.last_s >= REMINDER_S:
             waits.said.add(what)
             waits.last_s = self._now_s()
@@ -133,74 +133,30 @@ class _Waits:
     last_s: float = 0.0
 
 
-class UndoneSteps:
-    """An observer that hears which steps were undone; their times run from one to the next, since undoing has no record.
-
-    Called from the workers of the control loop, read by the thread that waits.
-    """
-
-    def __init__(self, keys: Collection[Key]) -> None:
-        self._keys = frozenset(keys)
-        self._lock = threading.Lock()
-        self._last_s = time.monotonic()
-        self._told: set[tuple[Key, str]] = set()
-        self._lines: list[str] = []
-
-    def step_started(self, key: Key, step: str) -> None:
-        """A step that begins again can be undone again."""
-        with self._lock:
-            self._told.discard((key, step))
-
-    def step_waiting(self, key: Key, step: str, message: str) -> None:
-        """The status tells."""
-
-    def step_finished(self, key: Key, step: str, duration_s: float, message: str) -> None:
-        """The status tells."""
-
-    def step_undone(self, key: Key, step: str) -> None:
-        """Note the first time of each."""
-        with self._lock:
-            if key not in self._keys or (key, step) in self._told or not _leaves_something(key, step):
-                return
-            self._told.add((key, step))
-            now_s = time.monotonic()
-            prefix = f"{key.name:<16} " if len(self._keys) > 1 else ""
-            self._lines.append(step_line("undo", step, now_s - self._last_s, "", prefix=prefix))
-            self._last_s = now_s
-
-    def failed(self, key: Key, step: str, message: str) -> None:
-        """The status tells."""
-
-    def take(self) -> list[str]:
-        """The lines that nobody has taken yet."""
-        with self._lock:
-            lines, self._lines = self._lines, []
-        return lines
-
-
-def _leaves_something(key: Key, step: str) -> bool:
-    """Whether undoing the step does anything; of the others nobody wants to read."""
-    from provisioner.lifecycle.steps import nothing
-    from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
-
-    row = VIRTUAL_MACHINE.by_name.get(step) if key.kind in MACHINE_KINDS else None
-    return row is None or row.undo is not nothing
-
-
 def _mark(resource: Resource, record: Any) -> tuple[Key, str, str]:
     return resource.key, record.name, record.started
 
 
 def _message_of(resource: Resource, step: str) -> str:
     """What the step said of itself at its end; a URI of a host says nothing new."""
+    found = _condition_of(resource, step)
+    return found.message if found is not None and found.message != getattr(resource.spec, "uri", "") else ""
+
+
+def _waits_for(resource: Resource, step: str) -> Condition | None:
+    """What the step under way says of itself; nothing before it has waited once, since its condition is of an earlier time."""
+    found = _condition_of(resource, step)
+    return found if found is not None and found.status == "False" and found.reason not in BEFORE_IT_BEGAN else None
+
+
+def _condition_of(resource: Resource, step: str) -> Condition | None:
     from provisioner.lifecycle.gpu_hosts import GPU_HOST
     from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
     from provisioner.lifecycle.vm_disks import VM_DISK
 
     tables: dict[str, Any] = {"GPUHost": GPU_HOST, "VMDisk": VM_DISK}
     row = tables.get(resource.kind, VIRTUAL_MACHINE).by_name.get(step)
-    found = find_condition(resource.status.conditions, row.sets) if row is not None else None
-    return found.message if found is not None and found.message != getattr(resource.spec, "uri", "") else ""
+    return find_condition(resource.status.conditions, row.sets) if row is not None else None
 
 
 def _first_line(text: str) -> str:

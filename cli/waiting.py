@@ -19,8 +19,9 @@ import typer
 
 from cli.logs import log_to_file
 from cli.output import say
-from cli.progress import Progress, UndoneSteps
+from cli.progress import Progress
 from cli.session import Session
+from cli.undoing import UndoneSteps
 from provisioner.model.errors import StillPending
 from provisioner.model.metadata import Key, Resource, find_condition
 

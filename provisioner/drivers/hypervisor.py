@@ -28,7 +28,7 @@ class DomainState(enum.StrEnum):
     OFF = "off"
     RUNNING = "running"
     CRASHED = "crashed"
-    """Off, and not because anybody asked: QEMU died, the guest panicked, or it reset where a reset means destroy."""
+    """Off, and not because anybody asked: QEMU died or the guest panicked. A reset that means destroy ends as OFF."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from provisioner.store.protocol import Change, ChangeType
 FINALIZER = "hikube.cloud/host"
 KVM_TIMEOUT_S = 90.0
 AWAY_RETRY_S = 10.0
+REMOVAL_RETRY_S = 30.0
 KEPT = frozenset({"conditions", "steps", "observed_generation", "quarantined", "kvm"})
 """Fields of the status that a survey does not know."""
 
@@ -196,8 +197,9 @@ class GPUHostReconciler:
     def _remove(self, view: GPUHostView) -> float | None:
         users = users_of(view.resource.metadata.name, self._ports)
         if users:
+            again_s = self._keep_fresh(view)  # what has to go from it can only be seen by looking
             view.write(view.condition("Ready", "False", "InUse", f"waits for {', '.join(users[:5])}"))
-            return 30.0
+            return min(REMOVAL_RETRY_S, again_s)
         if FINALIZER in view.resource.metadata.finalizers:
             view.remove_finalizer(FINALIZER)
         return None

@@ -123,6 +123,8 @@ class VMDiskReconciler:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._hosts: dict[Key, str] = {}
+        self._seen: dict[Key, tuple[int, bool, str, str]] = {}
+        """What of a disk matters to its passes; what they write themselves does not."""
 
     def reconcile(self, key: Key) -> float | None:
         """One pass."""
@@ -130,6 +132,7 @@ class VMDiskReconciler:
             view = VMDiskView(self._ports.store.get(VMDisk, key.name, namespace=key.namespace), self._ports)
         except NotFound:
             self._hosts.pop(key, None)
+            self._seen.pop(key, None)
             return None
         self._hosts[key] = view.resource.status.host
         if view.resource.is_being_deleted:
@@ -138,9 +141,15 @@ class VMDiskReconciler:
         return self._bring_up(view)
 
     def concerns(self, change: Change) -> tuple[Key, ...]:
-        """Own changes, those of status too, since a VM binds the disk by writing its host there."""
+        """Own changes of spec, and of what VMs write into the status: a VM binds the disk by writing its host there."""
         resource = change.resource
-        return (resource.key,) if isinstance(resource, VMDisk) and change.type is not ChangeType.DELETED else ()
+        if not isinstance(resource, VMDisk) or change.type is ChangeType.DELETED:
+            return ()
+        status = resource.status
+        seen = (resource.metadata.generation, resource.is_being_deleted, status.host, status.used_by)
+        is_news = change.type is ChangeType.ADDED or self._seen.get(resource.key) != seen
+        self._seen[resource.key] = seen
+        return (resource.key,) if is_news else ()
 
     def group_of(self, key: Key) -> str:
         """The disk's host."""

@@ -29,7 +29,7 @@ class Watched:
         self._now_s = BEGAN_S + after_s
         status = VirtualMachineStatus(
             steps=(StepRecord(name="image", started=timestamp(BEGAN_S)),),
-            conditions=(Condition(type="Ready", status="False", reason=reason, message=message),),
+            conditions=(Condition(type="ImageReady", status="False", reason=reason, message=message),),
         )
         self._capsys.readouterr()
         self._progress.show(VirtualMachine(metadata=Metadata(name="a", namespace="default"), status=status))
@@ -69,3 +69,7 @@ def test_on_a_terminal_long_words_give_way_before_the_cause() -> None:
     assert "https://cloud-images…" in short
     assert "cannot be used: it is no disk" in short
     assert short.endswith("…")
+
+
+def test_what_an_earlier_attempt_left_is_not_what_is_waited_for(vm: Watched) -> None:
+    assert vm.waits(12, "Undone", "of long ago") == "  ...  image         12.0s\n"

@@ -1,13 +1,14 @@
 """The GPU host in a box that all end-to-end tests of a run share.
 
 One box per run, since starting one takes longest. Where its images cannot be had, every test that wants it is skipped with the
-reason; a box that breaks afterwards is a failure, never a skip. It has a data folder of its own and never meets a user's labs.
+reason; a box that breaks afterwards is never a skip: the test is tried once more on a fresh box, and both the rerun and the
+replacement are counted in the summary. It has a data folder of its own and never meets a user's labs.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,15 @@ import pytest
 from provisioner import lab
 from provisioner.lab.bootstrap import check_requirements
 from provisioner.model.errors import LabError
+from tests.e2e.keeper import Keeper
 from tests.e2e.rig import Rig
 
 BOX = lab.LabTopology(
     "e2e",
     (lab.LabHost("e2e", gpus=(lab.StandIn(lab.StandInModel.BOCHS), lab.StandIn(lab.StandInModel.NVME))),),
 )
+
+_keepers: list[Keeper] = []
 
 
 @pytest.fixture(scope="session")
@@ -35,17 +39,25 @@ def images() -> lab.LabImages:
 
 
 @pytest.fixture(scope="session")
-def box(images: lab.LabImages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.HostInABox]:
-    """A running host with a bochs pair and an nvme pair, reached by `box.uri`."""
+def keeper(images: lab.LabImages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeper]:
+    """Keeps the box of this run."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("HIKUBE_DATA_DIR", str(tmp_path_factory.mktemp("box")))
+        kept = Keeper(BOX, _say)
+        _keepers.append(kept)
         try:
-            yield lab.create(BOX, _say).host()
+            yield kept
         finally:
-            lab.delete(BOX.name)
+            kept.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def box(keeper: Keeper) -> lab.HostInABox:
+    """A running host with a bochs pair and an nvme pair, reached by `box.uri`."""
+    return keeper.box()
+
+
+@pytest.fixture
 def time_scale(box: lab.HostInABox) -> float:
     """By what to multiply limits on time; known once the box has booted here."""
     return lab.time_scale()
@@ -55,6 +67,32 @@ def time_scale(box: lab.HostInABox) -> float:
 def rig(box: lab.HostInABox, images: lab.LabImages, tmp_path: Path) -> Rig:
     """The box behind a store of its own."""
     return Rig(box, images, tmp_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test spoils the box."""
+    report = yield
+    if report.failed:
+        for kept in _keepers:
+            kept.spoil()
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every end-to-end test may be tried once more."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how often a test or a box had to be replaced."""
+    replaced = [why for kept in _keepers for why in kept.replaced]
+    reruns = len(terminalreporter.stats.get("rerun", []))
+    terminalreporter.line(f"end-to-end: {reruns} reruns, {len(replaced)} boxes replaced {replaced or ''}".rstrip())
 
 
 def _say(line: str) -> None:

@@ -49,8 +49,9 @@ CRASHES_MAX = 200
 class Soak:
     """One seed."""
 
-    def __init__(self, directory: Path, seed: int, *, verbose: bool = False) -> None:
+    def __init__(self, directory: Path, seed: int, *, events: int = EVENTS, verbose: bool = False) -> None:
         self.seed = seed
+        self._events = events
         self.random = Random(seed)
         self._verbose = verbose
         self.world = World(directory, seed=seed)
@@ -69,7 +70,7 @@ class Soak:
         """Raises Violation."""
         events = Events(self)
         events.begin()
-        for number in range(EVENTS):
+        for number in range(self._events):
             what = events.happen()
             self._say(f"{self.world.clock.monotonic_s():8.1f} {number} {what}")
             self.let_time_pass(self.random.choice((0.2, 1.0, 5.0, 20.0, 60.0, 400.0)) * self.random.random())
@@ -278,7 +279,7 @@ class Soak:
             print(text, file=sys.stderr)
 
 
-def soak(seed: int, *, verbose: bool = False) -> None:
+def soak(seed: int, *, events: int = EVENTS, verbose: bool = False) -> None:
     """Live through that seed.
 
     Raises:
@@ -286,9 +287,10 @@ def soak(seed: int, *, verbose: bool = False) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="hikube-soak-") as directory:
         try:
-            Soak(Path(directory), seed, verbose=verbose).run()
+            Soak(Path(directory), seed, events=events, verbose=verbose).run()
         except Violation as error:
-            raise Violation(f"seed {seed}: {error}\nagain: python -m tests.lifecycle.soak --seed {seed} --verbose") from error
+            again = f"python -m tests.lifecycle.soak --seed {seed} --events {events} --verbose"
+            raise Violation(f"seed {seed}: {error}\nagain: {again}") from error
 
 
 def main() -> int:
@@ -297,6 +299,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="this one alone")
+    parser.add_argument("--events", type=int, default=EVENTS, help="how long the storm is")
     parser.add_argument("--verbose", action="store_true", help="say what happens")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO if given.verbose else logging.CRITICAL, format="         %(message)s")
@@ -304,7 +307,7 @@ def main() -> int:
     failed = 0
     for seed in seeds:
         try:
-            soak(seed, verbose=given.verbose)
+            soak(seed, events=given.events, verbose=given.verbose)
         except Violation as error:
             failed += 1
             print(error, flush=True)

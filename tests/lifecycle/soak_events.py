@@ -56,7 +56,8 @@ class Events:
         operators = [self.cordon, self.rare, self.release]
         troubles = [
             self.call_fails, self.call_fails, self.call_fails, self.call_fails, self.store_fails, self.store_fails, self.crash,
-            self.crash_in_a_call, self.link, self.kill, self.reset, self.behave, self.lose, self.hold, self.fill_pool, self.reboot,
+            self.crash_in_a_call, self.link, self.kill, self.reset, self.behave, self.lose, self.hold, self.fill_pool,
+            self.reboot,
         ]  # fmt: skip
         self._all = users * 2 + operators + troubles
 
@@ -127,7 +128,9 @@ class Events:
         self._on_a(VMDisk, lambda disk: self._update(_with_spec(disk, storage=size)))
         if self._random.random() < 0.5:
             disk = SystemDisk(image="ubuntu-2404", storage=f"{self._random.choice((12, 16))}Gi")
-            self._on_a(VirtualMachine, lambda vm: self._update(_with_spec(vm, system_disk=disk)) if vm.spec.system_disk else None)
+            self._on_a(
+                VirtualMachine, lambda vm: self._update(_with_spec(vm, system_disk=disk)) if vm.spec.system_disk else None
+            )
 
     # what operators do
 

@@ -27,7 +27,8 @@ class _Job:
 class Later:
     """A Background without threads. `tick` ends the jobs that are due."""
 
-    def __init__(self, clock: ManualClock, random: Random) -> None:
+    def __init__(self, clock: ManualClock, random: Random, *, always_takes_time: bool = False) -> None:
+        self._always_takes_time = always_takes_time
         self._clock = clock
         self._random = random
         self._jobs: dict[str, _Job] = {}
@@ -37,7 +38,7 @@ class Later:
         self.tick()
         known = self._jobs.get(name)
         if known is None:
-            takes_s = self._random.choice((0.0, self._random.uniform(0.0, LONGEST_S)))
+            takes_s = self._random.uniform(0.5, LONGEST_S) * (self._always_takes_time or self._random.random() < 0.5)
             known = self._jobs[name] = _Job(job, self._clock.monotonic_s() + takes_s)
             self.tick()
         if not known.has_ended:
@@ -48,6 +49,7 @@ class Later:
         return Finished(known.result)
 
     def is_under_way(self, name: str) -> bool:
+        self.tick()
         known = self._jobs.get(name)
         return known is not None and not known.has_ended
 
@@ -77,5 +79,7 @@ class Later:
     def heirs(self) -> Later:
         """The jobs of the next process: none; but a call that was on its way to a host may still take effect."""
         heir = Later(self._clock, self._random)
-        heir._ghosts = [job for job in (*self._jobs.values(), *self._ghosts) if not job.has_ended and self._random.random() < 0.5]
+        heir._ghosts = [
+            job for job in (*self._jobs.values(), *self._ghosts) if not job.has_ended and self._random.random() < 0.5
+        ]
         return heir

@@ -1,4 +1,4 @@
-"""What must hold at every moment of a soak, looked at behind the controller's back: in the store's snapshot and on the hosts."""
+"""What must hold at every moment of a soak, looked at behind the controller's back: in the store's snapshot and on hosts."""
 
 from __future__ import annotations
 
@@ -98,9 +98,10 @@ class Safety:
     def _memory_is_not_promised_twice(self, machines: Iterable[VirtualMachine], hosts: Iterable[GPUHost]) -> None:
         promised: dict[str, int] = {}
         for vm in machines:
-            if not _holds(vm, "Scheduled") or not vm.status.host:
+            scheduled, running = find_condition(vm.status.conditions, "Scheduled"), vm.status.running_spec
+            is_planned = scheduled is not None and scheduled.observed_generation == vm.metadata.generation
+            if not _holds(vm, "Scheduled") or not vm.status.host or not (running or is_planned):
                 continue
-            running = vm.status.running_spec
             memory_mib = running.memory_mib if running else guest_size(vm.spec, self._world.tables).memory_mib
             promised[vm.status.host] = promised.get(vm.status.host, 0) + memory_mib
         for host in hosts:

@@ -30,12 +30,11 @@ def define_domain(view: VirtualMachineView) -> Verdict:
     if known is not None and known.uuid != plan.uuid:
         view.hypervisor.domains.undefine(known.name)  # another cloudInitSeed since it was defined
     domain = view.hypervisor.domains.define(xml)
-    running = running_spec_of(view.resource, size=view.size, vm_disks=view.disks)
     view.write(
         domain=domain.name,
         domain_uuid=domain.uuid,
         mac_address=plan.interfaces[0].mac_address if plan.interfaces else "",
-        running_spec=running.model_copy(update={"gpus": tuple(gpu.name for gpu in view.resource.status.gpus)}),
+        running_spec=running_spec_of(view.resource, size=view.size, vm_disks=view.disks),
     )
     return Done(domain.name)
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import contextlib
 
-from provisioner.lifecycle.verdicts import Done, Retry, Verdict
+from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle
 from provisioner.lifecycle.virtual_machine.storage import delete_disks
 from provisioner.lifecycle.virtual_machine.view import OWNER_LABEL, VirtualMachineView
 from provisioner.model.errors import AlreadyExists, NotFound
 from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec
 from provisioner.model.gpu_host import GpuFacts, GPUHost, claim_name
-from provisioner.model.metadata import Metadata
+from provisioner.model.metadata import Metadata, find_condition
 from provisioner.model.virtual_machine import GpuAssignment
 from provisioner.planning.placement import NoPlacement, Placement, place
-from provisioner.planning.requests import request_for
+from provisioner.planning.requests import PlacementRequest, request_for
 
 PLANS_MAX = 5
 WAIT_S = 20.0
@@ -30,19 +30,20 @@ def reserve_gpus(view: VirtualMachineView) -> Verdict:
     """A host is chosen and every GPU on it that the spec asks for is claimed by this VM."""
     if _holds(view):
         return Done(_sentence(view))
+    if any(claim.status.functions for claim in view.claims()):
+        return Abort("SpecChanged", "the spec changed when its devices were taken already: they are given back first")
     _give_back(view)
     waiting = disks_obstacle(view)
     if waiting is not None:
         return waiting
-    firmware = view.image.spec.firmware if view.image is not None else "bios"
-    request = request_for(view.resource, size=view.size, tables=view.ports.tables, vm_disks=view.disks, firmware=firmware)
+    request = _request(view)
     for _ in range(PLANS_MAX):
         with view.ports.snapshots.turn:
             decision = place(request, view.ports.snapshots.take(view.ports.store, view.ports.tables))
             if isinstance(decision, Placement) and _claim_all(view, decision):
                 return Done(_sentence(view))
         if isinstance(decision, NoPlacement):
-            _move_if_it_helps(view, firmware)
+            _move_if_it_helps(view)
             return Retry(WAIT_S, decision.reason, decision.sentence())
     return Retry(1.0, "LostTheRace", f"other VMs were faster {PLANS_MAX} times")
 
@@ -58,10 +59,9 @@ def release_gpus(view: VirtualMachineView) -> Verdict:
 
 
 def _holds(view: VirtualMachineView) -> bool:
-    """Whether the host is chosen and the claims are exactly those of the status and of the spec.
+    """Whether the host is chosen, the claims are exactly those of the status and of the spec, and the size is what was planned.
 
-    Once a claim records the drivers of its functions, another wish for GPUs waits for a restart: giving such a claim back would
-    lose the record. A GPU that was quarantined meanwhile is not taken again.
+    A domain that was started stays what it is. A GPU that was quarantined since it was claimed is not taken again.
     """
     status = view.resource.status
     if not status.host or not view.holds("Scheduled"):
@@ -76,16 +76,34 @@ def _holds(view: VirtualMachineView) -> bool:
     if assigned and {entry.address for entry in view.host.status.quarantined} & {address for _, address in assigned}:
         return False
     wanted = sorted(gpu.name for gpu in view.resource.spec.gpus)
-    return sorted(gpu.name for gpu in status.gpus) == wanted or any(claim.status.functions for claim in claims)
+    return sorted(gpu.name for gpu in status.gpus) == wanted and _is_planned(view)
 
 
-def _move_if_it_helps(view: VirtualMachineView, firmware: str) -> None:
+def _is_planned(view: VirtualMachineView) -> bool:
+    """Whether the plan was made for this generation of the spec, or is right for it too."""
+    scheduled, generation = find_condition(view.resource.status.conditions, "Scheduled"), view.resource.metadata.generation
+    if scheduled is not None and scheduled.observed_generation == generation:
+        return True
+    host = view.resource.status.host
+    decision = place(_request(view), view.ports.snapshots.take(view.ports.store, view.ports.tables))
+    if isinstance(decision, Placement) and decision.host == host:
+        view.write(view.condition("Scheduled", "True", "Done", _sentence(view)))
+        return True
+    return False
+
+
+def _request(view: VirtualMachineView, *, host: str | None = None) -> PlacementRequest:
+    """What the VM asks for; with another host than its own, as if that were its own (empty: as if it had none)."""
+    vm = view.resource if host is None else view.resource.with_status(host=host)
+    firmware = view.image.spec.firmware if view.image is not None else "bios"
+    return request_for(vm, size=view.size, tables=view.ports.tables, vm_disks=view.disks, firmware=firmware)
+
+
+def _move_if_it_helps(view: VirtualMachineView) -> None:
     """A VM that was never Ready is bound to its host by an empty disk alone: let go of it where another host would do."""
     if not view.resource.status.host or view.resource.status.first_ready:
         return
-    unbound = view.resource.with_status(host="")
-    request = request_for(unbound, size=view.size, tables=view.ports.tables, vm_disks=view.disks, firmware=firmware)
-    if isinstance(place(request, view.ports.snapshots.take(view.ports.store, view.ports.tables)), Placement):
+    if isinstance(place(_request(view, host=""), view.ports.snapshots.take(view.ports.store, view.ports.tables)), Placement):
         delete_disks(view)
 
 

@@ -94,6 +94,7 @@ def _attach(view: VirtualMachineView, disk: VMDisk) -> Verdict | None:
         return Abort("DiskElsewhere", f"VMDisk `{disk.metadata.name}` is on host `{disk.status.host}`, the VM on `{here}`")
     if disk.status.used_by != me or disk.status.host != here:
         view.ports.store.update_status(disk.with_status(used_by=me, host=here))
-    if disk.status.phase != "Ready":
+    is_there = disk.status.phase == "Ready" or (disk.is_being_deleted and disk.status.volume)
+    if not is_there:
         return Retry(POLL_S, "DiskNotReady", f"VMDisk `{disk.metadata.name}` is {disk.status.phase}")
     return None

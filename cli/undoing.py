@@ -1,0 +1,65 @@
+"""Which steps were undone, told by the control loop while it runs in this process: undoing leaves no record in a status."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+
+from cli.progress import step_line
+from cli.session import MACHINE_KINDS
+from provisioner.model.metadata import Key
+
+
+class UndoneSteps:
+    """An observer that hears which steps were undone; their times run from one to the next, since undoing has no record.
+
+    Called from the workers of the control loop, read by the thread that waits.
+    """
+
+    def __init__(self, keys: Collection[Key]) -> None:
+        self._keys = frozenset(keys)
+        self._lock = threading.Lock()
+        self._last_s = time.monotonic()
+        self._told: set[tuple[Key, str]] = set()
+        self._lines: list[str] = []
+
+    def step_started(self, key: Key, step: str) -> None:
+        """A step that begins again can be undone again."""
+        with self._lock:
+            self._told.discard((key, step))
+
+    def step_waiting(self, key: Key, step: str, message: str) -> None:
+        """The status tells."""
+
+    def step_finished(self, key: Key, step: str, duration_s: float, message: str) -> None:
+        """The status tells."""
+
+    def step_undone(self, key: Key, step: str) -> None:
+        """Note the first time of each."""
+        with self._lock:
+            if key not in self._keys or (key, step) in self._told or not _leaves_something(key, step):
+                return
+            self._told.add((key, step))
+            now_s = time.monotonic()
+            prefix = f"{key.name:<16} " if len(self._keys) > 1 else ""
+            self._lines.append(step_line("undo", step, now_s - self._last_s, "", prefix=prefix))
+            self._last_s = now_s
+
+    def failed(self, key: Key, step: str, message: str) -> None:
+        """The status tells."""
+
+    def take(self) -> list[str]:
+        """The lines that nobody has taken yet."""
+        with self._lock:
+            lines, self._lines = self._lines, []
+        return lines
+
+
+def _leaves_something(key: Key, step: str) -> bool:
+    """Whether undoing the step does anything; of the others nobody wants to read."""
+    from provisioner.lifecycle.steps import nothing
+    from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
+
+    row = VIRTUAL_MACHINE.by_name.get(step) if key.kind in MACHINE_KINDS else None
+    return row is None or row.undo is not nothing

@@ -1,0 +1,67 @@
+"""Keeps the GPU host in a box that the tests share, and replaces one that no longer answers.
+
+A host that runs under emulation with guests nested in it can wedge, and a nested guest can reset without a word. Neither is
+hikube's doing, and neither may be hidden: every replacement is counted and printed at the end of the run, as every rerun is.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+from provisioner import lab
+
+ANSWER_TIMEOUT_S = 60.0
+REPLACEMENTS_MAX = 2
+
+
+class Keeper:
+    """At most one running box."""
+
+    def __init__(self, topology: lab.LabTopology, say: Callable[[str], None]) -> None:
+        self._topology = topology
+        self._say = say
+        self._box: lab.HostInABox | None = None
+        self.replaced: list[str] = []
+        """Why each box that was given up was given up."""
+        self._is_spoilt = False
+
+    def box(self) -> lab.HostInABox:
+        """A box that answers and that no failed test has left its traces in: the one at hand, or a fresh one."""
+        if self._box is not None and self._is_spoilt:
+            self._give_up("a test failed in it" if _answers(self._box) else f"it wedged: {_last_words(self._box)}")
+        elif self._box is not None and not _answers(self._box):
+            self._give_up(f"it does not answer: {_last_words(self._box)}")
+        if self._box is None:
+            self._box = lab.create(self._topology, self._say).host()
+        return self._box
+
+    def spoil(self) -> None:
+        """A test has failed: whoever comes next gets a fresh box."""
+        self._is_spoilt = True
+
+    def close(self) -> None:
+        """Leave nothing."""
+        self._box, self._is_spoilt = None, False
+        lab.delete(self._topology.name)
+
+    def _give_up(self, why: str) -> None:
+        self.replaced.append(why)
+        assert len(self.replaced) <= REPLACEMENTS_MAX, f"boxes keep breaking: {self.replaced}"
+        self._say(f"a fresh box, since of the last one: {why}")
+        self.close()
+
+
+def _last_words(box: lab.HostInABox) -> str:
+    """The last line of its serial console."""
+    lines = box.serial_log.read_text(errors="replace").strip().splitlines() if box.serial_log.exists() else []
+    return lines[-1] if lines else "it said nothing"
+
+
+def _answers(box: lab.HostInABox) -> bool:
+    if not box.is_running():
+        return False
+    try:
+        return subprocess.run(box.ssh_argv("true"), capture_output=True, timeout=ANSWER_TIMEOUT_S, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False

@@ -1,0 +1,79 @@
+"""Domains and claims whose VM is gone: sent home by the host's sweep, GPUs restored; strangers are left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from provisioner.clocks import SeededIdentifiers
+from provisioner.drivers.hypervisor import DomainState
+from provisioner.lifecycle.assembly import controller_of
+from provisioner.lifecycle.orphans import STRANGERS_ANNOTATION
+from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_host import GPUHost, GPUHostSpec
+from provisioner.model.metadata import Metadata
+from provisioner.store.memory import MemoryStore
+from tests.lifecycle.world import World, vm_yaml
+
+SWEPT_S = 900.0
+
+
+def _remove_by_force(world: World, name: str) -> str:
+    """Somebody deletes the VM and strips it of its finalizer; the name of its domain."""
+    vm = world.vm(name)
+    world.delete(name)
+    world.store.update(world.vm(name).with_metadata(finalizers=()))
+    assert not world.exists(name)
+    return vm.status.domain
+
+
+def _domain(world: World, name: str) -> DomainState:
+    found = world.ports.connector.connect("simulated://a").domains.look(name)
+    return found.state if found is not None else DomainState.ABSENT
+
+
+def test_a_vm_that_was_removed_by_force_is_taken_home(world: World) -> None:
+    world.host("a").apply(vm_yaml("first")).settle()
+    domain = _remove_by_force(world, "first")
+    assert len(world.store.list(GPUClaim).items) == 1, "the claim outlives its owner while the domain has the GPU"
+    world.run(lambda: not world.store.list(GPUClaim).items, timeout_s=SWEPT_S)
+    assert _domain(world, domain) is DomainState.ABSENT
+    assert {leak.kind for leak in world.leaks()} == {"volume"}, "data is nobody's to delete"
+    told = {event.reason for event in world.store.events()}
+    assert {"OrphanRemoved", "OrphanReleased"} <= told
+
+
+def test_an_orphan_without_a_claim_gives_its_gpu_back(world: World) -> None:
+    world.host("a").apply(vm_yaml("first")).settle()
+    domain = _remove_by_force(world, "first")
+    (claim,) = world.store.list(GPUClaim).items
+    world.store.delete(claim.key)
+    world.pass_time(SWEPT_S)
+    assert _domain(world, domain) is DomainState.ABSENT
+    assert {leak.kind for leak in world.leaks()} == {"volume"}
+
+
+def test_the_gpu_of_an_orphan_goes_to_nobody_before_it_is_home(world: World) -> None:
+    world.host("a").apply(vm_yaml("first")).settle()
+    _remove_by_force(world, "first")
+    world.apply(vm_yaml("second")).pass_time(10)
+    waiting = world.condition("second", "Scheduled")
+    assert waiting is not None and waiting.reason == "InsufficientGPUs"
+    world.run(lambda: world.is_ready("second"), timeout_s=SWEPT_S)
+
+
+def test_domains_that_were_there_before_this_store_are_left_alone(world: World) -> None:
+    world.host("a").apply(vm_yaml("first")).settle()
+    domain = world.vm("first").status.domain
+    store = MemoryStore(clock=world.clock, identifiers=SeededIdentifiers(9))
+    store.create(GPUHost(metadata=Metadata(name="a"), spec=GPUHostSpec(uri="simulated://a")))
+    controller_of(replace(world.ports, store=store), workers=0).run_until(lambda: False, timeout_s=2 * SWEPT_S)
+    assert _domain(world, domain) is DomainState.RUNNING
+    assert store.get(GPUHost, "a").metadata.annotations[STRANGERS_ANNOTATION]
+    assert any(event.reason == "StrangeDomain" for event in store.events())
+
+
+def test_a_host_that_is_being_removed_is_still_swept(world: World) -> None:
+    world.host("a").apply(vm_yaml("first")).settle()
+    _remove_by_force(world, "first")
+    world.delete("a", GPUHost).run(lambda: not world.exists("a", GPUHost), timeout_s=2 * SWEPT_S)
+    assert world.store.list(GPUClaim).items == ()
