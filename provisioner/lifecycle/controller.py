@@ -101,7 +101,8 @@ class Controller:
         if key is not None:
             self.process(key)
         else:
-            self._ports.clock.sleep(max(0.001, min(left_s, self.queue.next_due_in_s(), RESYNC_S)))
+            listing_in_s = max(WATCH_TIMEOUT_S, self._resync_at - self._ports.clock.monotonic_s())
+            self._ports.clock.sleep(max(0.001, min(left_s, self.queue.next_due_in_s(), listing_in_s)))
 
     def _take_in(self, timeout_s: float) -> None:
         now_s = self._ports.clock.monotonic_s()

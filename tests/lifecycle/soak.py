@@ -23,21 +23,16 @@ from provisioner.drivers.simulated.host import SimulatedHost
 from provisioner.drivers.simulated.presets import H100, L40S
 from provisioner.drivers.simulated.state import GuestBehaviour
 from provisioner.lifecycle.assembly import controller_of
-from provisioner.lifecycle.fleet import snapshot
-from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle
-from provisioner.lifecycle.virtual_machine.goal import Goal, goal
-from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.errors import Conflict, HikubeError, NotFound, StoreUnavailable
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost, GPUHostSpec
-from provisioner.model.metadata import Metadata, Resource, find_condition
+from provisioner.model.metadata import Metadata, Resource
 from provisioner.model.virtual_machine import REQUEST_ANNOTATION, Phase, VirtualMachine, VMInstance
 from provisioner.model.vm_disk import VMDisk
-from provisioner.planning.placement import Placement, place
-from provisioner.planning.requests import request_for
 from provisioner.store.faults import METHODS
 from tests.lifecycle.soak_events import Crash, Events
 from tests.lifecycle.soak_jobs import Later
+from tests.lifecycle.soak_outcome import what_is_wrong
 from tests.lifecycle.soak_safety import Safety, Violation
 from tests.lifecycle.world import World
 
@@ -196,32 +191,7 @@ class Soak:
         return not self._wrong()
 
     def _wrong(self) -> list[str]:
-        return [why for vm in self.world.machines() if (why := self._what_is_wrong(vm))]
-
-    def _what_is_wrong(self, vm: VirtualMachine) -> str:
-        """Empty if the VM is where it must be."""
-        about = f"{vm.key} {vm.status.phase}: " + "; ".join(
-            f"{known.type}={known.status} {known.reason} {known.message}" for known in vm.status.conditions
-        )
-        if vm.is_being_deleted:
-            return about
-        if goal(vm) is Goal.DOWN:
-            return "" if vm.status.phase is Phase.STOPPED else about
-        ready = find_condition(vm.status.conditions, "Ready")
-        if ready is not None and ready.status == "True":
-            return "" if vm.status.phase is Phase.READY else about
-        scheduled = find_condition(vm.status.conditions, "Scheduled")
-        if vm.status.phase is Phase.PENDING and scheduled is not None and scheduled.message and not self._could_run(vm):
-            return ""
-        return about
-
-    def _could_run(self, vm: VirtualMachine) -> bool:
-        ports = self.world.ports
-        view = VirtualMachineView(vm, ports)
-        if disks_obstacle(view) is not None:
-            return False
-        request = request_for(vm, size=view.size, tables=ports.tables, vm_disks=view.disks)
-        return isinstance(place(request, snapshot(ports.store, ports.tables)), Placement)
+        return [why for vm in self.world.machines() if (why := what_is_wrong(vm, self.world.ports))]
 
     def _try_failed_again(self) -> None:
         for vm in self.world.machines():

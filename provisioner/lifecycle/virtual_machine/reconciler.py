@@ -93,5 +93,8 @@ class VirtualMachineReconciler:
 
 
 def _waits_for_capacity(view: VirtualMachineView) -> bool:
+    """Whether freed capacity may help it; one that goes has given its own back, and many that go must not wake each other."""
+    if view.resource.is_being_deleted:
+        return False
     found = find_condition(view.resource.status.conditions, "Scheduled")
     return found is not None and found.status == "False"

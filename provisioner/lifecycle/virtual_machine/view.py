@@ -10,7 +10,7 @@ from provisioner.lifecycle.images import image_of
 from provisioner.lifecycle.view import View
 from provisioner.model import domain_names
 from provisioner.model.clock import seconds
-from provisioner.model.errors import NotFound
+from provisioner.model.errors import InvalidInput, NotFound
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.guest_report import GuestReport
@@ -102,10 +102,18 @@ class VirtualMachineView(View[VirtualMachine]):
     @cached_property
     def budgets(self) -> Budgets:
         """How long the long steps may take for a VM of this size on its host."""
-        gpus = self.resource.status.gpus
+        gpus, size = self.resource.status.gpus, self._size_or_running()
         if not self.resource.status.host:
-            return budgets(self.size, gpu_count=len(gpus), bar_bytes=())
+            return budgets(size, gpu_count=len(gpus), bar_bytes=())
         by_address = {gpu.address: gpu for gpu in self.host.status.gpus}
         bars = tuple(size for gpu in gpus if gpu.address in by_address for size in by_address[gpu.address].bar_bytes)
         is_emulated = is_nested_emulation(self.host) or self.host.status.kvm.works is False
-        return budgets(self.size, gpu_count=len(gpus), bar_bytes=bars, is_emulated=is_emulated)
+        return budgets(size, gpu_count=len(gpus), bar_bytes=bars, is_emulated=is_emulated)
+
+    def _size_or_running(self) -> GuestSize:
+        """A VM whose instance type an operator took away must still come down: then the size that it runs with counts."""
+        try:
+            return self.size
+        except InvalidInput:
+            running = self.resource.status.running_spec
+            return GuestSize(1, running.vcpus if running else 1, running.memory_mib if running else 0)
