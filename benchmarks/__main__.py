@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ MODEST_SIZES = (1, 100)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for; 1 if something did not do what it should."""
     chosen = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a box that was started is removed
     print_machine()
     try:
         if chosen.which in (None, "control-plane"):

@@ -19,13 +19,12 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from benchmarks.box_rig import Journey
+from benchmarks.box_rig import JOURNEY_LIMIT_S, Journey
 from benchmarks.rig import BenchError
 
 T = TypeVar("T")
 
 POLL_S = 1.0
-TIMEOUT_S = 900.0
 PIECE_BYTES = 1 << 18
 VOLUME = "<volume><name>{name}</name><capacity unit='bytes'>{size}</capacity>{rest}</volume>"
 RAW = "<allocation>0</allocation><target><format type='raw'/></target>"
@@ -173,12 +172,12 @@ def _is_done(report: dict[str, Any]) -> bool:
 
 def _wait(ask: Callable[[], T], *, what: str) -> T:
     """The first answer that is something."""
-    ends_s = time.monotonic() + TIMEOUT_S
+    ends_s = time.monotonic() + JOURNEY_LIMIT_S
     while time.monotonic() < ends_s:
         if answer := ask():
             return answer
         time.sleep(POLL_S)
-    raise BenchError(f"no {what} within {TIMEOUT_S:.0f} s")
+    raise BenchError(f"no {what} within {JOURNEY_LIMIT_S:.0f} s")
 
 
 def _remove(order: Order) -> None:

@@ -1,8 +1,9 @@
 """What the control plane costs per VM, beside the raw libvirt calls for the same VMs.
 
-For each size in turn, several times: hikube takes N VMs from `apply` to all Ready and from `delete` to all gone; then a bare script makes
-the raw calls with the XML that hikube made. Guests answer at once and disks are simulated on hikube's side; the bare script has
-neither, so hikube's figure also holds what it does besides: claims, keys, seeds, proofs, events, and a database on a disk.
+For each size in turn, several times: hikube takes N VMs from `apply` to all Ready and from `delete` to all gone; then a bare
+script makes the raw calls with the XML that hikube made. Guests answer at once and disks are simulated on hikube's side; the
+bare script has neither, so hikube's figure also holds what it does besides: claims, keys, seeds, proofs, events, and a database
+on a disk.
 """
 
 from __future__ import annotations

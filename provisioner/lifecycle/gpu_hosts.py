@@ -200,6 +200,9 @@ class GPUHostReconciler:
             again_s = self._keep_fresh(view)  # what has to go from it can only be seen by looking
             view.write(view.condition("Ready", "False", "InUse", f"waits for {', '.join(users[:5])}"))
             return min(REMOVAL_RETRY_S, again_s)
+        if (waiting := _last_sweep(view)) is not None:
+            view.write(view.condition("Ready", "False", waiting.reason, waiting.message))
+            return waiting.after_s
         if FINALIZER in view.resource.metadata.finalizers:
             view.remove_finalizer(FINALIZER)
         return None
@@ -209,6 +212,15 @@ def _has_moved_drivers(change: ChangeType, claim: GPUClaim) -> bool:
     """A new claim has not, nor has one that only recorded what it is about to bind; one that goes may have."""
     is_settled = bool(claim.status.functions) == claim.status.bound
     return change is ChangeType.DELETED or (change is ChangeType.MODIFIED and is_settled)
+
+
+def _last_sweep(view: GPUHostView) -> Retry | None:
+    """Why the host is not clean yet: added again, it would take what is left on it for a stranger's. Not asked of a dead host."""
+    try:
+        verdict = sweep_orphans(view, view.hypervisor)
+    except HostUnreachable:
+        return None
+    return verdict if isinstance(verdict, Retry) else None
 
 
 def users_of(host: str, ports: Ports) -> tuple[str, ...]:

@@ -9,6 +9,9 @@ import pytest
 
 from provisioner.drivers.simulated.faults import Fault
 from provisioner.lifecycle.fleet import snapshot
+from provisioner.lifecycle.verdicts import Done
+from provisioner.lifecycle.virtual_machine.reserve import reserve_gpus
+from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.errors import Conflict, HypervisorError
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
@@ -39,6 +42,7 @@ def test_halted_and_always_again_while_the_guest_is_still_powering_off(world: Wo
     assert world.store.list(GPUClaim).items[0].metadata.uid == claim, "the domain runs, so its claim stays"
     world.run(lambda: world.is_ready("first") and world.vm("first").status.boot_id not in ("", booted))
     assert world.vm("first").status.stopping_since == ""
+    assert not [event for event in world.store.events() if event.type == "Warning"], "a change of mind is no failure"
     world.delete("first").run(lambda: not world.exists("first"))
     assert world.leaks() == []
 
@@ -96,8 +100,9 @@ def test_a_vm_that_starts_again_has_its_memory_from_the_moment_of_its_claim(worl
     world.host("a", gpus=1).apply(vm_yaml("first")).settle()
     world.edit("first", run_strategy=RunStrategy.HALTED).run(lambda: world.vm("first").status.phase is Phase.STOPPED)
     assert snapshot(world.store, world.tables).commitments == ()
-    world.edit("first", run_strategy=RunStrategy.ALWAYS).run(lambda: bool(world.store.list(GPUClaim).items))
-    assert world.vm("first").status.phase is not Phase.READY
+    world.edit("first", run_strategy=RunStrategy.ALWAYS)
+    assert isinstance(reserve_gpus(VirtualMachineView(world.vm("first"), world.ports)), Done)
+    assert world.vm("first").status.phase is Phase.STOPPED, "the phase follows later"
     assert len(snapshot(world.store, world.tables).commitments) == 1
 
 
@@ -122,6 +127,8 @@ def test_a_vm_that_is_deleted_during_its_start_leaves_nothing(world: World, seed
     world.clock.advance(60)
     jobs.tick()
     assert world.leaks() == []
+    calls = world.fleet.calls.names("domains.*")
+    assert calls.index("domains.start") < calls.index("domains.undefine"), "what is being started is not undefined"
 
 
 @pytest.mark.parametrize("strategy", [RunStrategy.HALTED, RunStrategy.ALWAYS])

@@ -72,6 +72,19 @@ def test_domains_that_were_there_before_this_store_are_left_alone(world: World) 
     assert any(event.reason == "StrangeDomain" for event in store.events())
 
 
+def test_a_host_takes_no_orphan_of_this_store_with_it(world: World) -> None:
+    world.host("a").apply(vm_yaml("first", gpus=0)).settle()
+    domain = _remove_by_force(world, "first")
+    world.delete("a", GPUHost).run(lambda: not world.exists("a", GPUHost), timeout_s=SWEPT_S)
+    assert _domain(world, domain) is DomainState.ABSENT
+
+
+def test_a_dead_host_without_users_can_be_removed(world: World) -> None:
+    world.host("a").settle()
+    world.fleet.host("a").set_link("down")
+    world.delete("a", GPUHost).run(lambda: not world.exists("a", GPUHost), timeout_s=SWEPT_S)
+
+
 def test_a_host_that_is_being_removed_is_still_swept(world: World) -> None:
     world.host("a").apply(vm_yaml("first")).settle()
     _remove_by_force(world, "first")
