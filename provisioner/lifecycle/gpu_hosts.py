@@ -215,7 +215,7 @@ def _has_moved_drivers(change: ChangeType, claim: GPUClaim) -> bool:
 
 
 def _last_sweep(view: GPUHostView) -> Retry | None:
-    """Why the host is not clean yet: added again, it would take what is left on it for a stranger's. Not asked of a dead host."""
+    """Why the host is not clean yet: added again, it would take what is left for a stranger's. A dead host is not asked."""
     try:
         verdict = sweep_orphans(view, view.hypervisor)
     except HostUnreachable:

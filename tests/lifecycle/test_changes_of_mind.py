@@ -94,6 +94,19 @@ def test_a_vm_that_was_never_ready_is_not_bound_to_its_host(world: World) -> Non
     world.host("b", gpus=2)
     world.edit("first", gpus=(L40S, L40S)).run(lambda: world.is_ready("first"))
     assert world.vm("first").status.host == "b"
+    world.delete("first").run(lambda: not world.exists("first"))
+    assert world.leaks() == []
+
+
+def test_a_vm_without_gpus_that_moves_takes_its_domain_and_seed_along(world: World) -> None:
+    world.host("a", memory_mib=24 * 1024).settle()
+    world.fleet.faults.stage(Fault(HypervisorError("held"), call="domains.start", times=2))
+    world.apply(vm_yaml("first", gpus=0)).run(lambda: _told(world, "Started") == "HypervisorError")
+    world.host("b", memory_mib=256 * 1024)
+    world.edit("first", instance_type="u1.4xlarge").run(lambda: world.is_ready("first"))
+    assert world.vm("first").status.host == "b"
+    world.delete("first").run(lambda: not world.exists("first"))
+    assert world.leaks() == []
 
 
 def test_a_vm_that_starts_again_has_its_memory_from_the_moment_of_its_claim(world: World) -> None:

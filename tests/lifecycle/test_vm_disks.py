@@ -59,6 +59,17 @@ def test_an_instance_made_anew_over_its_old_disk_is_reached(world: World) -> Non
     assert world.vm("first", VMInstance).status.consecutive_failures == 0
 
 
+def test_an_instance_that_gets_its_first_boot_disk_back_is_reached(world: World) -> None:
+    world.host("a").apply(disk_yaml("one")).apply(disk_yaml("two")).apply(instance_yaml("first", "one")).settle()
+    for number, name in enumerate(("two", "one", "two")):
+        vm = world.vm("first", VMInstance)
+        spec = vm.spec.model_copy(update={"disks": (DiskReference(name=name),)})
+        request = {REQUEST_ANNOTATION: f"restart:{number}"}
+        world.store.update(vm.model_copy(update={"spec": spec}).with_metadata(annotations=request))
+        world.run(lambda: not _is_ready(world, "first")).run(lambda: _is_ready(world, "first"))
+    assert world.vm("first", VMInstance).status.consecutive_failures == 0
+
+
 def test_a_disk_grows_when_its_vm_restarts_however_long_that_takes(world: World) -> None:
     world.host("a").apply(disk_yaml("root")).apply(instance_yaml("first", "root")).settle()
     world.apply(disk_yaml("root", storage="20Gi")).pass_time(2 * 3600)

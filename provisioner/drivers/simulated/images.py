@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,5 +78,7 @@ class SimulatedImages:
             self.directory.mkdir(parents=True, exist_ok=True)
             header = _QCOW2_HEADER.pack(b"QFI\xfb", 2, 0, 0, 16, image.virtual_size_bytes, 0, 0, 0, 0, 0, 0, 0)
             body = header if image.format == "qcow2" else b""
-            path.write_bytes((body + url.encode()).ljust(image.size_bytes, b"\0")[: image.size_bytes])
+            draft = path.with_suffix(f".{threading.get_ident()}")
+            draft.write_bytes((body + url.encode()).ljust(image.size_bytes, b"\0")[: image.size_bytes])
+            draft.replace(path)  # at once: another thread must not meet half a file
         return path

@@ -7,6 +7,7 @@ since `hikube gpu vm ssh` pins it for as long as the VM lives.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 
 from provisioner.drivers.guest.keys import generate_key_pair
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
@@ -52,16 +53,18 @@ def write(view: VirtualMachineView, data: dict[str, str]) -> None:
         view.ports.store.update(known.model_copy(update={"spec": secret.spec}))
 
 
-def with_keys(view: VirtualMachineView, *, instance_id: str) -> dict[str, str]:
-    """Keys fit for a seed of that instance: a new controller key if the last was handed in, a host key once per instance.
+def with_keys(view: VirtualMachineView, *, identity: str) -> dict[str, str]:
+    """Keys fit for a seed of that machine: a new controller key if the last was handed in, a host key once per identity.
 
-    cloud-init makes host keys once per instance id, so the host key is renewed with it and never in between.
+    cloud-init sets host keys once per instance id. So the instance id is made of identity and host key: a machine that becomes
+    what it was before (its first boot disk again) gets a new key and is a new instance all the same.
     """
     data = read(view)
     comment = f"{view.resource.metadata.namespace}/{view.resource.metadata.name}"
-    if data.get(INSTANCE_ID) != instance_id:
+    if data.get(INSTANCE_ID, "").partition(".")[0] != identity:
         pair = generate_key_pair(comment)
         public = pinned_host_key(view.resource.spec.cloud_init, pair.public_line)
+        instance_id = f"{identity}.{hashlib.sha256(pair.public_line.encode()).hexdigest()[:8]}"
         data = {INSTANCE_ID: instance_id, HOST_PRIVATE: pair.private_openssh, HOST_PUBLIC: public}
     if CONTROLLER_PRIVATE not in data:
         pair = generate_key_pair(f"hikube {comment}")

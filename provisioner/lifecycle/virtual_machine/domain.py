@@ -24,8 +24,8 @@ def define_domain(view: VirtualMachineView) -> Verdict:
     known = view.look()
     if known is not None and known.owner_uid != view.resource.metadata.uid:
         return Abort("ForeignDomain", f"a domain `{known.name}` that is not ours is on host `{view.host.metadata.name}`")
-    if known is not None and known.state is DomainState.RUNNING:
-        return Done()
+    if view.holds("Started") or (known is not None and known.state is DomainState.RUNNING):
+        return Done()  # what was started in this attempt and runs no more is for `start` to judge, not to be made anew
     xml, plan = domain_xml(view)
     if known is not None and known.uuid != plan.uuid:
         view.hypervisor.domains.undefine(known.name)  # another cloudInitSeed since it was defined

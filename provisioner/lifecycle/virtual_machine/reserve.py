@@ -11,7 +11,6 @@ import contextlib
 
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle
-from provisioner.lifecycle.virtual_machine.storage import delete_disks
 from provisioner.lifecycle.virtual_machine.view import OWNER_LABEL, VirtualMachineView
 from provisioner.model.errors import AlreadyExists, NotFound
 from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec
@@ -43,7 +42,8 @@ def reserve_gpus(view: VirtualMachineView) -> Verdict:
             if isinstance(decision, Placement) and _claim_all(view, decision):
                 return Done(_sentence(view))
         if isinstance(decision, NoPlacement):
-            _move_if_it_helps(view)
+            if _would_fit_elsewhere(view):
+                return Abort("MustMove", f"{decision.sentence()}; another host would take it")
             return Retry(WAIT_S, decision.reason, decision.sentence())
     return Retry(1.0, "LostTheRace", f"other VMs were faster {PLANS_MAX} times")
 
@@ -99,12 +99,11 @@ def _request(view: VirtualMachineView, *, host: str | None = None) -> PlacementR
     return request_for(vm, size=view.size, tables=view.ports.tables, vm_disks=view.disks, firmware=firmware)
 
 
-def _move_if_it_helps(view: VirtualMachineView) -> None:
-    """A VM that was never Ready is bound to its host by an empty disk alone: let go of it where another host would do."""
+def _would_fit_elsewhere(view: VirtualMachineView) -> bool:
+    """Whether only what an attempt without success left on its host keeps the VM from another one: that is undone then."""
     if not view.resource.status.host or view.resource.status.first_ready:
-        return
-    if isinstance(place(_request(view, host=""), view.ports.snapshots.take(view.ports.store, view.ports.tables)), Placement):
-        delete_disks(view)
+        return False
+    return isinstance(place(_request(view, host=""), view.ports.snapshots.take(view.ports.store, view.ports.tables)), Placement)
 
 
 def _give_back(view: VirtualMachineView) -> None:

@@ -23,7 +23,7 @@ def make_seed(view: VirtualMachineView) -> Verdict:
     """The seed volume is on the host, complete, with keys that the VM's Secret knows."""
     if is_running(view):
         return Done("used by the running guest")
-    data = access.with_keys(view, instance_id=instance_id(view))
+    data = access.with_keys(view, identity=identity(view))
     iso = build_seed_iso(content_of(view, data))
     digest = hashlib.sha256(iso).hexdigest()
     volumes, name = view.hypervisor.volumes, domain_names.seed_volume(view.domain_name)
@@ -47,7 +47,7 @@ def content_of(view: VirtualMachineView, data: dict[str, str]) -> SeedContent:
     spec = view.resource.spec
     return seed_content(
         SeedPlan(
-            instance_id=instance_id(view),
+            instance_id=data.get(access.INSTANCE_ID, identity(view)),
             hostname=view.resource.metadata.name,
             user_data=spec.cloud_init,
             ssh_keys=spec.ssh_keys,
@@ -60,7 +60,7 @@ def content_of(view: VirtualMachineView, data: dict[str, str]) -> SeedContent:
     )
 
 
-def instance_id(view: VirtualMachineView) -> str:
+def identity(view: VirtualMachineView) -> str:
     """What cloud-init takes for the machine's identity: new for another VM, another boot disk, and another `cloudInitSeed`.
 
     Only then does it put our host key in place: a VM that inherits a VMDisk must not be taken for the one before it.

@@ -39,8 +39,8 @@ def make_disks(view: VirtualMachineView) -> Verdict:
         return Done()  # a running guest has what was given to it before it was started
     release_disks(view, but=frozenset(disk.metadata.name for disk in view.disks))
     waiting = disks_obstacle(view)  # before the first is taken, so that two VMs do not hold what the other one waits for
-    if waiting is not None:
-        return waiting
+    if waiting is not None:  # it may take for ever, and must not keep GPUs from others: the wait is before `reserve`
+        return waiting if isinstance(waiting, Abort) else Abort(waiting.reason, waiting.message)
     return _attached(view)
 
 
