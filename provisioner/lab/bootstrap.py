@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from provisioner.lab.commands import run
+from provisioner.lab.recipe import Recipe
 from provisioner.model.errors import LabError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -32,8 +34,8 @@ UNWANTED = (
 SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 
 
-def bootstrap(packages: Sequence[str], *, suite: str, target: Path, package_cache: Path) -> None:
-    """Install `packages` and what they depend on into the new folder `target`.
+def bootstrap(recipe: Recipe, *, target: Path, package_cache: Path) -> None:
+    """Install the recipe's packages and what they depend on into the new folder `target`.
 
     Raises:
         LabError: this machine lacks a program, the keys or the rights; or mmdebstrap failed (its last lines are in `context`).
@@ -41,6 +43,7 @@ def bootstrap(packages: Sequence[str], *, suite: str, target: Path, package_cach
     check_requirements()
     package_cache.mkdir(parents=True, exist_ok=True)
     mirror, security = mirrors()
+    suite = recipe.suite
     signed = f"deb [signed-by={KEYRING}]"
     excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in UNWANTED]
     run(
@@ -55,20 +58,31 @@ def bootstrap(packages: Sequence[str], *, suite: str, target: Path, package_cach
             '--setup-hook=mkdir -p "$1/var/cache/apt/archives"',
             f"--setup-hook=sync-in '{package_cache}' /var/cache/apt/archives",
             f"--customize-hook=sync-out /var/cache/apt/archives '{package_cache}'",
+            f"--setup-hook={_pin_backports(recipe)}",
             "--dpkgopt=force-unsafe-io",
             '--aptopt=Acquire::Languages "none"',
             '--aptopt=Acquire::Retries "3"',
             *excludes,
-            f"--include={','.join(packages)}",
+            f"--include={','.join(recipe.packages)}",
             suite,
             str(target),
             f"{signed} {mirror} {suite} main",
             f"{signed} {mirror} {suite}-updates main",
             f"{signed} {security} {suite}-security main",
+            *([f"{signed} {mirror} {suite}-backports main"] if recipe.from_backports else []),
         ],
         doing="install Debian packages for the lab",
         timeout_s=BOOTSTRAP_TIMEOUT_S,
     )
+
+
+def _pin_backports(recipe: Recipe) -> str:
+    """A shell command that makes apt take the named packages, and no others, from the suite's backports."""
+    if not recipe.from_backports:
+        return "true"
+    lines = (f"Package: {' '.join(recipe.from_backports)}", f"Pin: release n={recipe.suite}-backports", "Pin-Priority: 900")
+    file = '"$1/etc/apt/preferences.d/backports"'
+    return f"mkdir -p \"$1/etc/apt/preferences.d\"; printf '%s\\n' {' '.join(map(shlex.quote, lines))} > {file}"
 
 
 def check_requirements() -> None:

@@ -1,6 +1,6 @@
 """The images of the lab: what they are built from, in which order, and what a lab gets to see of them.
 
-    recipes/host.yaml  -> tools-<key>   tree with QEMU 10, kernel, initramfs
+    recipes/host.yaml  -> tools-<key>   tree with QEMU, kernel, initramfs
     recipes/guest.yaml -> guest-<key>   guest.qcow2 and its SHA-256         (made with the tools)
     both               -> disk-<key>    host.raw: the tree, with the guest image already in libvirt's pool
 
@@ -84,7 +84,7 @@ def ensure_images(progress: Progress) -> LabImages:
                 keys.tools,
                 lambda folder: _build_tools(cache, folder),
                 progress=progress,
-                doing="host image: Debian 13, libvirt, QEMU 10",
+                doing="host image: Debian 13, libvirt, QEMU",
             )
             / "tree"
         )
@@ -124,7 +124,7 @@ def _described(cache: ImageCache, keys: _Keys) -> LabImages:
 
 def _build_tools(cache: ImageCache, folder: Path) -> None:
     recipe, tree = read_recipe("host"), folder / "tree"
-    bootstrap(recipe.packages, suite=recipe.suite, target=tree, package_cache=cache.packages)
+    bootstrap(recipe, target=tree, package_cache=cache.packages)
     prepare_tree(tree, recipe)
     _kernel_of(tree).rename(folder / "vmlinuz")
     initramfs = build_initramfs(tree, modules=recipe.initramfs_modules, init=recipe.init)
@@ -133,7 +133,7 @@ def _build_tools(cache: ImageCache, folder: Path) -> None:
 
 def _build_guest(cache: ImageCache, folder: Path, tools: Tools) -> None:
     recipe, tree, raw = read_recipe("guest"), folder / "tree", folder / "guest.raw"
-    bootstrap(recipe.packages, suite=recipe.suite, target=tree, package_cache=cache.packages)
+    bootstrap(recipe, target=tree, package_cache=cache.packages)
     prepare_tree(tree, recipe)
     _kernel_of(tree).rename(tree / "boot/vmlinuz")
     initramfs = build_initramfs(tree, modules=recipe.initramfs_modules, init=recipe.init)

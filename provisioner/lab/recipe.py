@@ -24,6 +24,7 @@ class Recipe:
 
     suite: str
     packages: tuple[str, ...]
+    from_backports: tuple[str, ...]
     modules: tuple[str, ...]
     initramfs_modules: tuple[str, ...]
     init: str

@@ -1,7 +1,7 @@
-"""Programs of the host image's tree, run on this machine without chroot: QEMU 10 above all.
+"""Programs of the host image's tree, run on this machine without chroot: QEMU above all.
 
-Nested virtualisation under emulation needs QEMU 10, and Debian 12 has 7.2. The tree's own dynamic loader runs its programs with
-its libraries, so they work on any x86-64 Linux, for any user, with ordinary paths.
+Nested virtualisation under emulation needs QEMU 10 or later, and Debian 12 has 7.2. The tree's own dynamic loader runs its
+programs with its libraries, so they work on any x86-64 Linux, for any user, with ordinary paths.
 """
 
 from __future__ import annotations
