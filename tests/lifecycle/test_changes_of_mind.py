@@ -64,6 +64,16 @@ def test_a_restart_brings_a_completed_vm_back(world: World) -> None:
     world.annotate("first", REQUEST_ANNOTATION, "restart:1").run(lambda: world.is_ready("first"))
 
 
+def test_a_start_that_is_asked_for_when_the_guest_has_just_ended(world: World) -> None:
+    world.host("a").apply(vm_yaml("first", extra="  runStrategy: Manual\n")).annotate("first", REQUEST_ANNOTATION, "start:1")
+    world.run(lambda: world.is_ready("first"))
+    booted = world.vm("first").status.boot_id
+    world.ports.connector.connect("simulated://a").domains.shutdown(world.vm("first").status.domain)
+    world.run(lambda: world.vm("first").status.completed)
+    world.annotate("first", REQUEST_ANNOTATION, "start:2")
+    world.run(lambda: world.is_ready("first") and world.vm("first").status.boot_id not in ("", booted))
+
+
 def test_gpus_changed_before_the_start_are_those_that_the_guest_gets(world: World) -> None:
     world.host("a", gpus=2).settle()
     world.fleet.faults.stage(Fault(HypervisorError("held"), call="domains.define", times=3))

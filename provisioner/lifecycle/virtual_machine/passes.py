@@ -116,7 +116,8 @@ class Passes:
         view.tell("GuestEnded", f"the domain is {state.value}", warning=state is not DomainState.OFF)
         if ended_by_itself(view.resource, state) is Goal.RESTART:
             return self._restart(view, request=view.resource.status.handled_request)
-        view.write(view.condition("Ready", "False", "GuestEnded", "the guest ended by itself"), completed=True)
+        ended = view.condition("Ready", "False", "GuestEnded", "the guest ended by itself")
+        view.write(ended, completed=True, stopping_since=view.ports.now())
         return 0.0
 
     def _fail(self, view: VirtualMachineView, verdict: Abort) -> float:
