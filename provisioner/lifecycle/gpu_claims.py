@@ -9,7 +9,7 @@ from __future__ import annotations
 from provisioner.lifecycle.hypervisors import WatchedHypervisor
 from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.quarantine import quarantine
-from provisioner.lifecycle.virtual_machine.devices import restore_function
+from provisioner.lifecycle.virtual_machine.devices import UNDO_BUDGET_S, restore_function
 from provisioner.model.errors import DeviceBusy, HostTimeout, NotFound
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
@@ -29,6 +29,7 @@ class GPUClaimReconciler:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._owners: dict[Key, set[Key]] = {}
+        self._busy_since: dict[Key, float] = {}
 
     def reconcile(self, key: Key) -> float | None:
         """Send an orphan home."""
@@ -49,7 +50,11 @@ class GPUClaimReconciler:
         try:
             for function in reversed(claim.status.functions):
                 restore_function(hypervisor.devices, function)
-        except (NotFound, DeviceBusy, HostTimeout) as error:
+        except NotFound as error:
+            quarantine(self._ports, host=claim.spec.host, address=claim.spec.address, reason=f"vanished: {error}")
+        except (DeviceBusy, HostTimeout) as error:
+            if self._busy_for_s(key) < UNDO_BUDGET_S:
+                return IN_USE_S
             quarantine(self._ports, host=claim.spec.host, address=claim.spec.address, reason=f"could not be restored: {error}")
         self._release(claim)
         return None
@@ -59,6 +64,7 @@ class GPUClaimReconciler:
         resource = change.resource
         if isinstance(resource, GPUClaim):
             if change.type is ChangeType.DELETED:
+                self._busy_since.pop(resource.key, None)
                 self._owners.get(resource.spec.owner.key, set()).discard(resource.key)
                 return ()
             return (resource.key,) if change.type is ChangeType.ADDED else ()
@@ -69,6 +75,11 @@ class GPUClaimReconciler:
     def group_of(self, key: Key) -> str:
         """The host part of the claim's name."""
         return key.name.rsplit(".", 2)[0]
+
+    def _busy_for_s(self, key: Key) -> float:
+        """Seconds since a function of the claim first did not go home, as far as this process saw."""
+        now_s = self._ports.clock.monotonic_s()
+        return now_s - self._busy_since.setdefault(key, now_s)
 
     def _has_owner(self, claim: GPUClaim) -> bool:
         owner = claim.spec.owner

@@ -63,9 +63,7 @@ def _strangers(view: View[GPUHost], ownerless: Sequence[Domain]) -> set[str]:
         return _noted(host, STRANGERS_ANNOTATION)
     _note(view, STRANGERS_ANNOTATION, ownerless)
     for domain in ownerless:
-        view.tell(
-            "StrangeDomain", f"domain `{domain.name}` bears our mark, is of another store, and is left alone", warning=True
-        )
+        view.tell("StrangeDomain", f"domain `{domain.name}` bears our mark, has no owner here, and is left alone", warning=True)
     return {domain.uuid for domain in ownerless}
 
 

@@ -173,7 +173,7 @@ class Soak:
             raise Violation(f"deletion does not end: {self._left()}\n{self.world.summary()}")
         self.let_time_pass(700.0)
         self.release_quarantined()
-        leaks = [leak for leak in self.world.leaks() if not self._is_forsaken(leak.kind)]
+        leaks = [leak for leak in self.world.leaks() if not self._is_forsaken(leak.kind, leak.name)]
         if leaks:
             raise Violation(f"left behind: {leaks}")
         if self._drivers_now() != self._drivers:
@@ -183,9 +183,12 @@ class Soak:
         if not self.let_time_pass(RECOVERY_S, until=lambda: not self.world.store.list(GPUHost).items):
             raise Violation("a host without users does not go")
 
-    def _is_forsaken(self, kind: str) -> bool:
-        """Volumes of a VM that was removed by force may hold data: nobody deletes them."""
-        return kind == "volume" and self.was_forced
+    def _is_forsaken(self, kind: str, name: str) -> bool:
+        """Of a VM that was removed by force: volumes may hold data, and a host that was added anew has strangers on it."""
+        is_strange = any(
+            event.reason == "StrangeDomain" and f"`{name}`" in event.message for event in self.world.store.events()
+        )
+        return self.was_forced and (kind == "volume" or (kind == "domain" and is_strange))
 
     def _is_right(self) -> bool:
         return not self._wrong()
@@ -202,7 +205,10 @@ class Soak:
     # looking
 
     def _add_hosts(self) -> None:
-        for host in self.world.fleet.hosts:
+        """Those that are not there; an operator prepares a host before it is added, and its quarantine is forgotten."""
+        known = {each.metadata.name for each in self.world.store.snapshot().objects if isinstance(each, GPUHost)}
+        for host in [host for host in self.world.fleet.hosts if host.name not in known]:
+            self._put_back(host, {address for name, address in self._drivers if name == host.name})
             spec = GPUHostSpec(uri=host.uri)
             self.as_user(lambda host=host, spec=spec: self._create(GPUHost(metadata=Metadata(name=host.name), spec=spec)))
 

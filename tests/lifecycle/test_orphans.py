@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from provisioner.clocks import SeededIdentifiers
 from provisioner.drivers.hypervisor import DomainState
+from provisioner.drivers.simulated.faults import Fault
 from provisioner.lifecycle.assembly import controller_of
 from provisioner.lifecycle.orphans import STRANGERS_ANNOTATION
+from provisioner.model.errors import DeviceBusy
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost, GPUHostSpec
 from provisioner.model.metadata import Metadata
@@ -40,6 +42,15 @@ def test_a_vm_that_was_removed_by_force_is_taken_home(world: World) -> None:
     assert {leak.kind for leak in world.leaks()} == {"volume"}, "data is nobody's to delete"
     told = {event.reason for event in world.store.events()}
     assert {"OrphanRemoved", "OrphanReleased"} <= told
+
+
+def test_a_gpu_that_is_busy_for_a_moment_when_its_orphan_goes_is_not_quarantined(world: World) -> None:
+    world.host("a").apply(vm_yaml("first")).settle()
+    _remove_by_force(world, "first")
+    world.fleet.faults.stage(Fault(DeviceBusy("held"), call="devices.restore", times=2))
+    world.run(lambda: not world.store.list(GPUClaim).items, timeout_s=SWEPT_S)
+    assert world.store.get(GPUHost, "a").status.quarantined == ()
+    assert {leak.kind for leak in world.leaks()} == {"volume"}
 
 
 def test_an_orphan_without_a_claim_gives_its_gpu_back(world: World) -> None:

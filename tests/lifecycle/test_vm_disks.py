@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from provisioner.drivers.simulated.faults import Fault
+from provisioner.model.errors import HypervisorError
 from provisioner.model.metadata import find_condition
 from provisioner.model.virtual_machine import REQUEST_ANNOTATION, DiskReference, Phase, VMInstance
 from provisioner.model.vm_disk import VMDisk
@@ -102,6 +104,15 @@ def test_an_instance_restarts_with_a_disk_whose_deletion_waits_for_it(world: Wor
     world.run(lambda: not _is_ready(world, "first")).run(lambda: _is_ready(world, "first"))
     world.delete("first", VMInstance).run(lambda: not world.exists("root", VMDisk))
     assert world.leaks() == []
+
+
+def test_a_disk_that_is_deleted_before_it_has_a_volume_goes(world: World) -> None:
+    world.host("a").settle()
+    world.fleet.faults.stage(Fault(HypervisorError("held"), call="volumes.create", times=10**6))
+    world.apply(disk_yaml("root")).apply(instance_yaml("first", "root"))
+    world.run(lambda: world.disk("root").status.used_by == "first").pass_time(5)
+    world.delete("root", VMDisk).run(lambda: not world.exists("root", VMDisk), timeout_s=600)
+    world.run(lambda: _why(world, "first") == "DiskMissing", timeout_s=600)
 
 
 def test_a_virtual_machine_and_an_instance_of_one_name_do_not_meet(world: World) -> None:

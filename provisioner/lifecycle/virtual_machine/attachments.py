@@ -29,7 +29,7 @@ def disks_obstacle(view: VirtualMachineView) -> Retry | Abort | None:
 def obstacle(view: VirtualMachineView, disk: VMDisk) -> Retry | Abort | None:
     """Why this VM cannot have that disk now."""
     name, user = disk.metadata.name, disk.status.used_by
-    if disk.is_being_deleted and user != user_name(view.resource.key):  # its deletion waits for a VM that has it already
+    if disk.is_being_deleted and not is_kept_for(disk, view.resource.key):
         return Retry(WAIT_S, "DiskBeingDeleted", f"VMDisk `{name}` is being deleted", is_patient=True)
     if user not in ("", user_name(view.resource.key)) and user_of(disk, view.ports) is not None:
         return Retry(WAIT_S, "DiskInUse", f"VMDisk `{name}` is used by `{user}`", is_patient=True)
@@ -39,6 +39,11 @@ def obstacle(view: VirtualMachineView, disk: VMDisk) -> Retry | Abort | None:
         failed = find_condition(disk.status.conditions, "Ready")
         return Abort("DiskFailed", f"VMDisk `{name}` failed: {failed.message if failed else 'nobody knows why'}", is_final=True)
     return None
+
+
+def is_kept_for(disk: VMDisk, key: Key) -> bool:
+    """Whether the disk's deletion waits for that VM: it has the disk, and there is a volume that it may have data on."""
+    return disk.status.used_by == user_name(key) and bool(disk.status.volume)
 
 
 def user_name(key: Key) -> str:

@@ -6,7 +6,7 @@ from provisioner.drivers.hypervisor import Volume
 from provisioner.lifecycle.background import Meter
 from provisioner.lifecycle.images import digest_of, image_of, stage
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
-from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle, release_disks, user_name
+from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle, is_kept_for, release_disks, user_name
 from provisioner.lifecycle.virtual_machine.domain import is_running
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model import domain_names
@@ -37,7 +37,8 @@ def make_disks(view: VirtualMachineView) -> Verdict:
             return refused
     if not _has_to_do_with_disks(view) or is_running(view):
         return Done()  # a running guest has what was given to it before it was started
-    release_disks(view, but=frozenset(disk.metadata.name for disk in view.disks))
+    wanted = [disk for disk in view.disks if not disk.is_being_deleted or is_kept_for(disk, view.key)]
+    release_disks(view, but=frozenset(disk.metadata.name for disk in wanted))
     waiting = disks_obstacle(view)  # before the first is taken, so that two VMs do not hold what the other one waits for
     if waiting is not None:  # it may take for ever, and must not keep GPUs from others: the wait is before `reserve`
         return waiting if isinstance(waiting, Abort) else Abort(waiting.reason, waiting.message)
