@@ -19,7 +19,7 @@ from provisioner.lab import paths
 from provisioner.lab.bootstrap import bootstrap, check_requirements
 from provisioner.lab.cache import ImageCache
 from provisioner.lab.commands import run
-from provisioner.lab.disk import make_bootable, make_filesystem, to_qcow2
+from provisioner.lab.disk import ROOT_MIB, make_bootable, make_filesystem, to_qcow2
 from provisioner.lab.initramfs import build_initramfs
 from provisioner.lab.progress import Progress
 from provisioner.lab.recipe import content_key, read_recipe, recipe_bytes
@@ -138,7 +138,7 @@ def _build_guest(cache: ImageCache, folder: Path, tools: Tools) -> None:
     _kernel_of(tree).rename(tree / "boot/vmlinuz")
     initramfs = build_initramfs(tree, modules=recipe.initramfs_modules, init=recipe.init)
     (tree / "boot/initrd").write_bytes(initramfs)
-    make_filesystem(tools, tree=tree, image=raw, size_mib=GUEST_SIZE_MIB - 1, offset_mib=1)
+    make_filesystem(tools, tree=tree, image=raw, size_mib=GUEST_SIZE_MIB - ROOT_MIB, offset_mib=ROOT_MIB)
     command_line = " ".join(recipe.kernel_command_line.split())
     make_bootable(tools, image=raw, work=folder, size_mib=GUEST_SIZE_MIB, command_line=command_line)
     to_qcow2(tools, raw=raw, qcow2=folder / "guest.qcow2")

@@ -2,7 +2,8 @@
 
     q35, virtual Intel IOMMU (it must be the first device)
       ├── disk, network, entropy                      on the main PCIe root
-      └── root port per stand-in                      on the main root, or on the pxb-pcie of its NUMA node
+      └── root port per stand-in                      on the main root, or on the pxb-pcie of its NUMA node;
+            │                                         without ACS: the ports of one switch below one root port
             ├── function 0: bochs-display or nvme     the "GPU"
             └── function 1: ich9-intel-hda            its audio companion, in the same IOMMU group
 
@@ -58,7 +59,8 @@ def machine_arguments(host: LabHost, files: MachineFiles, *, kvm: bool, ssh_port
         *("-device", "virtio-net-pci,netdev=net,romfile=,addr=03.0"),
         *("-device", "virtio-rng-pci,addr=04.0"),
         *_expanders(host),
-        *(argument for index, gpu in enumerate(host.gpus) for argument in _stand_in(index, gpu)),
+        *_switch(host),
+        *(argument for index, gpu in enumerate(host.gpus) for argument in _stand_in(index, gpu, acs=host.acs)),
         *_identity(files),
         *("-serial", f"file:{files.serial_log}"),
         *("-qmp", f"unix:{files.monitor_socket},server=on,wait=off"),
@@ -105,16 +107,33 @@ def _expanders(host: LabHost) -> list[str]:
     ]
 
 
-def _stand_in(index: int, gpu: StandIn) -> list[str]:
-    port = f"port{index}"
+def _switch(host: LabHost) -> list[str]:
+    """Nothing below a port without ACS is isolated from anything else below it."""
+    if host.acs:
+        return []
+    return [
+        *("-device", f"pcie-root-port,id=trunk,bus=pcie.0,chassis=100,slot=100,addr={FIRST_PORT_SLOT:02x}.0,disable-acs=on"),
+        *("-device", "x3130-upstream,id=switch,bus=trunk"),
+    ]
+
+
+def _port(index: int, gpu: StandIn, *, acs: bool) -> str:
+    chassis = index + 1
+    if not acs:
+        return f"xio3130-downstream,id=port{index},bus=switch,chassis={chassis},slot={chassis},addr={chassis:02x}.0"
     bus = "pcie.0" if gpu.numa_node is None else f"node{gpu.numa_node}"
-    chassis, slot = index + 1, FIRST_PORT_SLOT + index + 1
+    slot = FIRST_PORT_SLOT + chassis
+    return f"pcie-root-port,id=port{index},bus={bus},chassis={chassis},slot={chassis},addr={slot:02x}.0"
+
+
+def _stand_in(index: int, gpu: StandIn, *, acs: bool) -> list[str]:
+    port = f"port{index}"
     function_0 = {
         StandInModel.BOCHS: "bochs-display",
         StandInModel.NVME: f"nvme,serial=hikube{index}",
     }[gpu.model]
     return [
-        *("-device", f"pcie-root-port,id={port},bus={bus},chassis={chassis},slot={chassis},addr={slot:02x}.0"),
+        *("-device", _port(index, gpu, acs=acs)),
         *("-device", f"{function_0},bus={port},addr=00.0,multifunction=on"),
         *("-device", f"ich9-intel-hda,bus={port},addr=00.1"),
     ]

@@ -48,13 +48,18 @@ class StandIn:
 
 @dataclass(frozen=True, slots=True)
 class LabHost:
-    """One GPU host in a box. Memory and CPUs are split evenly over its NUMA nodes."""
+    """One GPU host in a box. Memory and CPUs are split evenly over its NUMA nodes.
+
+    Without ACS, all stand-ins hang below one PCIe switch under one root port that does not isolate them: one IOMMU group, as on
+    boards where ACS is missing or switched off. Such a host has one NUMA node.
+    """
 
     name: str
     memory_mib: int = 6144
     vcpus: int = 2
     numa_nodes: int = 1
     gpus: tuple[StandIn, ...] = (StandIn(),)
+    acs: bool = True
 
     def __post_init__(self) -> None:
         _check_name("host", self.name)
@@ -62,6 +67,8 @@ class LabHost:
         _check_range("NUMA nodes of a lab host", self.numa_nodes, 1, MAX_NUMA_NODES)
         _check_range("vCPUs of a lab host", self.vcpus, self.numa_nodes, MAX_VCPUS)
         _check_range("stand-in GPUs of a lab host", len(self.gpus), 0, MAX_STAND_INS)
+        if not self.acs and self.numa_nodes > 1:
+            raise InvalidInput(f"host {self.name!r} cannot be without ACS and have several NUMA nodes")
         for index, gpu in enumerate(self.gpus):
             if gpu.numa_node is not None and not 0 <= gpu.numa_node < self.numa_nodes:
                 raise InvalidInput(
@@ -111,6 +118,7 @@ def uniform(
     numa_nodes: int = 1,
     memory_mib: int = 6144,
     vcpus: int = 2,
+    acs: bool = True,
 ) -> LabTopology:
     """Equal hosts, named `<name>` if there is one and `<name>-1`, `<name>-2`, ... otherwise.
 
@@ -121,7 +129,9 @@ def uniform(
     names = [name] if hosts == 1 else [f"{name}-{number}" for number in range(1, hosts + 1)]
     return LabTopology(
         name,
-        tuple(LabHost(each, memory_mib=memory_mib, vcpus=vcpus, numa_nodes=numa_nodes, gpus=stand_ins) for each in names),
+        tuple(
+            LabHost(each, memory_mib=memory_mib, vcpus=vcpus, numa_nodes=numa_nodes, gpus=stand_ins, acs=acs) for each in names
+        ),
     )
 
 

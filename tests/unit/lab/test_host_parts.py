@@ -3,6 +3,8 @@
 import json
 import os
 import select
+import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from provisioner.lab.bootstrap import mirrors
 from provisioner.lab.cache import ImageCache
 from provisioner.lab.commands import run
 from provisioner.lab.disk import boot_sector
+from provisioner.lab.esp import esp_image
 from provisioner.lab.process import end_process, is_running, start_process
 from provisioner.lab.timing import UNKNOWN_SCALE, record_boot, time_scale
 from provisioner.model.errors import LabError
@@ -104,13 +107,48 @@ def test_without_sources_the_mirrors_are_debians_own(tmp_path):
     assert mirrors([tmp_path / "none"]) == ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security")
 
 
-def test_a_boot_sector_has_one_active_partition_that_fills_the_disk():
+def test_a_boot_sector_has_an_active_partition_to_the_end_of_the_disk_and_one_for_uefi_before_it():
     sector = boot_sector(b"\xeb" * 512, size_mib=2048)
     assert len(sector) == 512
     assert sector[510:] == b"\x55\xaa"
-    assert sector[446] == 0x80
-    assert int.from_bytes(sector[454:458], "little") == 2048
-    assert int.from_bytes(sector[458:462], "little") == 2048 * 2048 - 2048
+    entries = [struct.unpack("<BxxxBxxxII", sector[446 + 16 * number : 462 + 16 * number]) for number in range(4)]
+    assert entries == [(0x80, 0x83, 9 * 2048, 2039 * 2048), (0, 0xEF, 2048, 8 * 2048), (0, 0, 0, 0), (0, 0, 0, 0)]
+
+
+@pytest.mark.parametrize("size", [1, 511, 512, 513, 300_000, 4_000_000])
+def test_the_partition_for_uefi_holds_the_loader_where_firmware_looks(size, tmp_path):
+    loader = bytes(number % 251 for number in range(size))
+    image = esp_image(loader, size_mib=8, first_sector=2048)
+    assert len(image) == 8 * 2**20
+    assert file_in_fat16(image, "EFI", "BOOT", "BOOTX64 EFI") == loader
+    checker = shutil.which("fsck.fat", path="/usr/sbin:/sbin:/usr/bin")
+    if checker is not None:
+        (tmp_path / "esp").write_bytes(image)
+        checked = subprocess.run([checker, "-n", tmp_path / "esp"], capture_output=True, text=True, timeout=30, check=False)
+        assert checked.returncode == 0, checked.stdout
+
+
+def test_a_loader_that_does_not_fit_is_refused():
+    with pytest.raises(LabError, match="does not hold"):
+        esp_image(bytes(9 * 2**20), size_mib=8, first_sector=2048)
+
+
+def file_in_fat16(image, *path):
+    """What is at that path, read as a FAT driver does: directories and chains of clusters."""
+    sector, per_cluster, reserved, fats, entries = struct.unpack_from("<HBHBH", image, 11)
+    (fat_sectors,) = struct.unpack_from("<H", image, 22)
+    root = (reserved + fats * fat_sectors) * sector
+    data = root + entries * 32
+    found, size = image[root:data], 0
+    for name in path:
+        entry = next(found[at : at + 32] for at in range(0, len(found), 32) if found[at : at + 11] == name.ljust(11).encode())
+        cluster, size = struct.unpack("<26xHI", entry)
+        found = b""
+        while cluster < 0xFFF8:
+            at = data + (cluster - 2) * per_cluster * sector
+            found += image[at : at + per_cluster * sector]
+            (cluster,) = struct.unpack_from("<H", image, reserved * sector + 2 * cluster)
+    return found[:size]
 
 
 def test_a_failed_build_leaves_no_entry_and_the_next_one_starts_clean(tmp_path):

@@ -82,3 +82,14 @@ def test_an_emulated_host_keeps_a_periodic_tick():
     for kvm, expected in ((False, True), (True, False)):
         words = arguments(LabHost("box"), kvm=kvm)
         assert ("nohz=off highres=off" in words[words.index("-append") + 1]) is expected
+
+
+def test_without_acs_all_stand_ins_hang_below_one_switch():
+    found = devices(LabHost("box", gpus=(StandIn(), StandIn()), acs=False))
+    trunk = next(device for device in found if "id=trunk" in device)
+    assert trunk.startswith("pcie-root-port,")
+    assert "disable-acs=on" in trunk
+    assert "x3130-upstream,id=switch,bus=trunk" in found
+    ports = [device for device in found if device.startswith("xio3130-downstream")]
+    assert len(ports) == 2
+    assert all("bus=switch," in port for port in ports)

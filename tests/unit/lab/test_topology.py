@@ -66,3 +66,15 @@ def test_a_stand_in_sits_on_a_node_that_its_host_has():
 def test_hosts_of_a_lab_have_different_names():
     with pytest.raises(InvalidInput, match="different names"):
         LabTopology("lab", (LabHost("a"), LabHost("a")))
+
+
+def test_a_host_without_acs_has_one_numa_node():
+    with pytest.raises(InvalidInput, match="without ACS"):
+        LabHost("a", vcpus=2, numa_nodes=2, acs=False)
+
+
+def test_a_lab_of_a_time_before_acs_was_a_choice_is_read():
+    data = uniform("lab").to_data()
+    for host in data["hosts"]:
+        del host["acs"]
+    assert LabTopology.from_data(data) == uniform("lab")
