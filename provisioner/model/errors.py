@@ -7,7 +7,7 @@ chained. docs/errors.md lists every class; a test holds the two together.
     HikubeError
       InvalidInput ── InvalidDocuments          NotFound      NotAllowed
       Conflict ────── AlreadyExists             DeviceBusy    NoCapacity    QuotaExceeded
-      StillPending    Failed ── Stuck           Unsupported   StoreUnavailable
+      StillPending    Failed ── Stuck           Unsupported   StoreUnavailable ── SecretsLocked
       HostUnreachable ── HostTimeout            HypervisorError
       ImageError ──── ImageRefused              GuestUnreachable  GuestNotProven
       ControllerBusy  LabError
@@ -107,7 +107,7 @@ class DeviceBusy(Conflict):
 
 
 class NoCapacity(HikubeError):
-    """No host can take the request; `context` has the counts per reason and the nearest miss."""
+    """No host can take the request (`context` has counts per reason and the nearest miss), or no storage pool the volume."""
 
     code = "HK-CAPACITY-001"
     exit_code = 6
@@ -166,6 +166,12 @@ class StoreUnavailable(HikubeError):
     code = "HK-STORE-001"
     exit_code = 9
     retry = Retry.LATER
+
+
+class SecretsLocked(StoreUnavailable):
+    """The key that Secrets are sealed with is missing, or another one, or a sealed value was changed; all else can be used."""
+
+    code = "HK-STORE-002"
 
 
 class HostUnreachable(HikubeError):

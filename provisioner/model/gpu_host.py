@@ -11,6 +11,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from provisioner.model.examination import Finding, GpuIdentity
+from provisioner.model.gpu_check import GpuCheck
 from provisioner.model.metadata import HIKUBE, Part, Resource, Status
 from provisioner.model.pci import PciAddress, PciFunction, name_part
 
@@ -30,6 +32,26 @@ DEFAULT_GPU_RULE = GpuRule(vendor="10de", pci_class="03")
 """NVIDIA display and 3D controllers."""
 
 
+class ResetPolicy(enum.StrEnum):
+    """What must be seen before a GPU goes to the next tenant."""
+
+    REQUIRED = "Required"
+    """It was reset, and its config space answers; a GPU for which that cannot be shown is quarantined."""
+    BEST_EFFORT = "BestEffort"
+    """Whatever can be done is done; for hosts that can only be reached through libvirt, and for machines of one tenant."""
+
+
+class NetworkMapping(Part):
+    """What a name of a network stands for on one host; exactly one of the fields is set."""
+
+    network: str = ""
+    """A libvirt network by another name."""
+    bridge: str = ""
+    """A bridge of the host, which guests become ports of."""
+    direct: str = ""
+    """An interface of the host, which guests share (macvtap). The host itself cannot reach them there."""
+
+
 class GPUHostSpec(Part):
     """How to reach the host and how to use it."""
 
@@ -40,10 +62,30 @@ class GPUHostSpec(Part):
     allow_emulation: bool = False
     """Whether VMs may run under TCG where KVM does not work; slow, for labs and tests."""
     storage_pool: str = "default"
+    storage_classes: dict[str, str] = Field(default_factory=dict)
+    """The storage pool for each `storageClass`; a class that is not here has no effect, and its disks go to `storage_pool`."""
     network: str = "default"
     reserved_memory_mib: int = 1024
     """Kept for the host itself; guests with GPUs pin all of their memory."""
     refresh_interval_s: int = 300
+    keep_on_vfio: bool = False
+    """GPUs stay on vfio-pci for good, also while nobody owns them."""
+    reset_policy: ResetPolicy = ResetPolicy.REQUIRED
+    scrub_command: str = ""
+    """Run on the host for each function 0 between two tenants, with `{address}` replaced; a status other than 0 quarantines."""
+    scrub_timeout_s: int = 600
+    retired: tuple[PciAddress, ...] = ()
+    """GPUs that are never handed out again."""
+    external_addresses: tuple[str, ...] = ()
+    """IPv4 addresses or networks (`203.0.113.16/28`) routed to this host, for VMs with `external: true` on a NAT network."""
+    external_interface: str = ""
+    """Has each external address as its own while that is published, for addresses on the wire; empty: they are routed here."""
+    networks: dict[str, NetworkMapping] = Field(default_factory=dict)
+    """What names of networks stand for here; any other name is that of a libvirt network."""
+
+    def pool_of(self, storage_class: str) -> str:
+        """The storage pool for disks of that class."""
+        return self.storage_classes.get(storage_class, self.storage_pool)
 
 
 class GpuHealth(enum.StrEnum):
@@ -70,6 +112,10 @@ class GpuFacts(Part):
     link_width: int | None = None
     bar_bytes: tuple[int, ...] = ()
     """Sizes of the memory BARs where the host could be asked; empty if unknown."""
+    identity: GpuIdentity | None = None
+    """As it was when this address was first examined, or last released by an operator; another one now is a swapped card."""
+    reset_methods: tuple[str, ...] = ()
+    """Empty where the host could not be asked, or there is none."""
     health: GpuHealth = GpuHealth.OK
     health_message: str = ""
 
@@ -85,6 +131,8 @@ class NumaNode(Part):
     id: int
     memory_mib: int
     cpus: tuple[int, ...]
+    cores: tuple[tuple[int, ...], ...] = ()
+    """CPUs that are threads of one core; empty if not known."""
 
 
 class StoragePool(Part):
@@ -104,6 +152,8 @@ class HostNetwork(Part):
     active: bool
     forward: str = ""
     """nat, bridge, route, open; empty is isolated."""
+    bridge: str = ""
+    """The bridge on the host that its guests are ports of; empty: none, or not known."""
 
 
 class KvmVerdict(Part):
@@ -128,12 +178,23 @@ class HostCapabilities(Part):
     address_width_bits: int | None = None
 
 
+class FreeHugepages(Part):
+    """Huge pages of one size on one NUMA node that the host keeps ready."""
+
+    node: int
+    size_kib: int
+    total: int
+    free: int
+
+
 class Quarantine(Part):
     """A GPU that must not be handed out."""
 
     address: PciAddress
     reason: str
     since: str
+    cause: str = ""
+    """One CamelCase word, stable, for tables and programs: `Operator`, `Missing`, `NotRestored`."""
 
 
 class GPUHostStatus(Status):
@@ -151,7 +212,21 @@ class GPUHostStatus(Status):
     capabilities: HostCapabilities = Field(default_factory=HostCapabilities)
     storage_pools: tuple[StoragePool, ...] = ()
     networks: tuple[HostNetwork, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    """Network interfaces and bridges of the host itself, by name; empty: not known."""
     quarantined: tuple[Quarantine, ...] = ()
+    boot_id: str = ""
+    """Of the host, when it was last examined."""
+    examined: str = ""
+    """When it was last looked at from inside; empty if it never could be."""
+    iommu_address_width_bits: int | None = None
+    hugepages: tuple[FreeHugepages, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """Errors and warnings of the last examination."""
+    retired: tuple[PciAddress, ...] = ()
+    """Those of `spec.retired` as the last pass saw it; one that left the spec since is not handed out either."""
+    checks: tuple[GpuCheck, ...] = ()
+    """Of each GPU the last check that an operator asked for."""
 
 
 class GPUHost(Resource):
@@ -177,6 +252,9 @@ class GpuState(enum.StrEnum):
     DRAINING = "Draining"
     """Claimed on a cordoned host: nobody gets it next."""
     QUARANTINED = "Quarantined"
+    CLEANING = "Cleaning"
+    """Claimed by nobody any more, and not clean yet."""
+    RETIRED = "Retired"
 
 
 def claim_name(host: str, address: str) -> str:

@@ -41,6 +41,30 @@ class NvidiaGpu(ReportPart):
     driver_version: str = ""
     memory_mib: int | None = None
     ecc_mode: str = ""
+    vbios: str = ""
+    temperature_c: int | None = None
+    ecc_uncorrected_volatile: int | None = None
+    """Since the driver was loaded."""
+    ecc_uncorrected_aggregate: int | None = None
+    """In the life of the card."""
+    retired_pages_pending: bool | None = None
+    """Pages of memory will be taken out of use by the next reset; cards before Ampere."""
+    row_remap_pending: bool | None = None
+    """Rows of memory will be replaced by spare ones with the next reset; Ampere and later."""
+    row_remap_failure: bool | None = None
+    """A row could not be replaced: the card has no spare ones left there."""
+    pcie_link_gen: int | None = None
+    """Lower while the GPU idles."""
+    pcie_link_width: int | None = None
+
+
+class Xid(ReportPart):
+    """One error that the NVIDIA driver wrote into the kernel's log."""
+
+    code: int
+    address: str = ""
+    """The guest's PCI address of the GPU."""
+    text: str = ""
 
 
 class NvidiaState(ReportPart):
@@ -52,6 +76,8 @@ class NvidiaState(ReportPart):
     """Whether nvidia-smi is there and ended well."""
     error: str = ""
     gpus: tuple[NvidiaGpu, ...] = ()
+    xids: tuple[Xid, ...] = ()
+    """The last 20 since the guest booted, the oldest first."""
 
 
 class CloudInitState(ReportPart):

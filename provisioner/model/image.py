@@ -23,7 +23,8 @@ class ImageSpec(Part):
     min_storage: str = "2Gi"
     nvidia_driver: str = ""
     """The driver branch baked in (`580-server-open`); empty: hikube installs one at first boot where it knows how."""
-    firmware: Literal["bios", "efi"] = "bios"
+    firmware: Literal["bios", "efi", "any"] = "bios"
+    """What it boots with; `any`: both, and hikube chooses by the host and the GPUs."""
 
 
 class ImageStatus(Status):

@@ -44,11 +44,12 @@ WORDS: Mapping[str, KindWords] = {
     for words in (
         KindWords("VirtualMachine", "virtualmachines", ("vm", "vms"), "virtual_machine"),
         KindWords("VMInstance", "vminstances", ("vmi",), "virtual_machine"),
-        KindWords("VMDisk", "vmdisks", ("vmd",), "vm_disk"),
+        KindWords("VMDisk", "vmdisks", ("vmd", "disk", "disks"), "vm_disk"),
         KindWords("Kubernetes", "kuberneteses", ("k8s",), "kubernetes"),
         KindWords("KubernetesNodes", "kubernetesnodeses", ("kn", "nodes"), "kubernetes"),
         KindWords("GPUHost", "gpuhosts", ("host", "hosts", "gh"), "gpu_host", _HIKUBE, is_namespaced=False),
         KindWords("GPUClaim", "gpuclaims", ("claim", "claims", "gc"), "gpu_claim", _HIKUBE, is_namespaced=False),
+        KindWords("GPUHistory", "gpuhistories", ("history", "histories"), "gpu_history", _HIKUBE, is_namespaced=False),
         KindWords("Image", "images", ("img",), "image", _HIKUBE, is_namespaced=False),
         KindWords("Secret", "secrets", (), "secret", "v1"),
     )

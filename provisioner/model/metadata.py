@@ -20,7 +20,13 @@ HIKUBE = "hikube.cloud/v1alpha1"
 class Part(BaseModel):
     """Base of every piece of a resource: frozen, camelCase in documents, unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # what does not fit may be a key or a password; where it stands says enough
+    )
 
     def as_json(self) -> dict[str, Any]:
         """The part as a document writes it: camelCase, empty optional fields left out."""

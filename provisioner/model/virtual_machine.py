@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from provisioner.model.metadata import APPS, Part, Resource, Status
+from provisioner.model.network import KeptAddress, Publication
 from provisioner.model.pci import PciAddress
 
 
@@ -82,12 +83,14 @@ class VirtualMachineSpec(Part):
     external_ports: tuple[int, ...] = (22,)
     external_allow_icmp: bool = Field(default=True, alias="externalAllowICMP")
     ssh_keys: tuple[str, ...] = ()
-    cloud_init: str = ""
+    cloud_init: str = Field(default="", repr=False)
     """The tenant's user-data, byte for byte."""
     cloud_init_seed: str = ""
     """A change makes cloud-init run again on the next start."""
     host_selector: dict[str, str] = Field(default_factory=dict)
     """hikube's own: labels that the GPUHost must have."""
+    firmware: Literal["", "bios", "efi"] = ""
+    """hikube's own: what it boots with; empty: as its image says."""
 
 
 class Phase(enum.StrEnum):
@@ -113,6 +116,7 @@ class GpuAssignment(Part):
     guest_address: str = ""
     uuid: str = ""
     serial: str = ""
+    vbios: str = ""
 
 
 class RunningSpec(Part):
@@ -124,6 +128,8 @@ class RunningSpec(Part):
     disks: tuple[str, ...] = ()
     """`name=size_bytes` in boot order; the system disk is `system`."""
     networks: tuple[str, ...] = ()
+    firmware: str = ""
+    """As the spec says it; empty: that of the image."""
 
 
 class VirtualMachineStatus(Status):
@@ -132,12 +138,24 @@ class VirtualMachineStatus(Status):
     phase: Phase = Phase.PENDING
     host: str = ""
     """The GPUHost that holds its disk; kept while stopped, since the disk cannot move."""
+    system_volume: str = ""
+    """The volume of its system disk; it has not always the usual name."""
+    system_pool: str = ""
+    """The storage pool that volume is in."""
     gpus: tuple[GpuAssignment, ...] = ()
     domain: str = ""
     """Name of the libvirt domain."""
     domain_uuid: str = ""
     mac_address: str = ""
     address: str = ""
+    kept_addresses: tuple[KeptAddress, ...] = ()
+    """Reserved for the VM on networks of its host that give out addresses, from its first start until its deletion."""
+    external_address: str = ""
+    """Out of its host's externalAddresses; nobody else gets it for as long as the VM has its host."""
+    publication: Publication | None = None
+    """What the host's packet filter was told to let in; written before it is told, and removed after it has forgotten."""
+    network_filter: str = ""
+    """Name of the libvirt filter before the domain's interface; empty: it was defined without."""
     boot_id: str = ""
     """The guest's boot id when it was last seen; another one means that it has reset."""
     running_spec: RunningSpec | None = None
@@ -158,6 +176,8 @@ class VirtualMachineStatus(Status):
     """Why the steps are being undone before another attempt; empty while going forward."""
     driver_version: str = ""
     """The GPU driver that the guest reported."""
+    recorded_generation: int = 0
+    """Of the spec that the record on the running domain has."""
 
 
 REQUEST_ANNOTATION = "hikube.cloud/request"

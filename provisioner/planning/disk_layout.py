@@ -12,6 +12,7 @@ from string import ascii_lowercase
 
 from provisioner.model import domain_names
 from provisioner.model.errors import NotFound
+from provisioner.model.gpu_host import GPUHostSpec
 from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.model.vm_disk import VMDisk
 from provisioner.planning.plans import DomainDisk
@@ -20,8 +21,8 @@ SEED_TARGET = "sda"
 _LETTERS = len(ascii_lowercase)
 
 
-def disks_of(vm: VirtualMachine, *, vm_disks: Iterable[VMDisk], pool: str) -> tuple[DomainDisk, ...]:
-    """The disks of the domain, the seed last. All volumes are in one pool, the host's.
+def disks_of(vm: VirtualMachine, *, vm_disks: Iterable[VMDisk], host: GPUHostSpec) -> tuple[DomainDisk, ...]:
+    """The disks of the domain, the seed last. Volumes are where they were made, or else in the pool of their storage class.
 
     Raises:
         NotFound: the spec names a VMDisk that was not given.
@@ -29,7 +30,8 @@ def disks_of(vm: VirtualMachine, *, vm_disks: Iterable[VMDisk], pool: str) -> tu
     domain = domain_names.domain_name(vm.key)
     virtio, others = _targets("vd", first=0), _targets("sd", first=1)
     found = []
-    for order, (volume, bus, is_optical) in enumerate(_volumes(vm, {disk.metadata.name: disk for disk in vm_disks}), start=1):
+    by_name = {disk.metadata.name: disk for disk in vm_disks}
+    for order, (pool, volume, bus, is_optical) in enumerate(_volumes(vm, by_name, host), start=1):
         found.append(
             DomainDisk(
                 pool=pool,
@@ -42,15 +44,21 @@ def disks_of(vm: VirtualMachine, *, vm_disks: Iterable[VMDisk], pool: str) -> tu
             )
         )
     seed = DomainDisk(
-        pool=pool, volume=domain_names.seed_volume(domain), format="raw", target=SEED_TARGET, bus="sata", is_cdrom=True
+        pool=host.storage_pool,
+        volume=domain_names.seed_volume(domain),
+        format="raw",
+        target=SEED_TARGET,
+        bus="sata",
+        is_cdrom=True,
     )
     return (*found, seed)
 
 
-def _volumes(vm: VirtualMachine, vm_disks: dict[str, VMDisk]) -> Iterator[tuple[str, str, bool]]:
-    """Volume, bus, and whether it is a CD-ROM."""
+def _volumes(vm: VirtualMachine, vm_disks: dict[str, VMDisk], host: GPUHostSpec) -> Iterator[tuple[str, str, str, bool]]:
+    """Pool, volume, bus, and whether it is a CD-ROM."""
     if vm.spec.system_disk is not None:
-        yield domain_names.system_volume(domain_names.domain_name(vm.key)), "virtio", False
+        volume = vm.status.system_volume or domain_names.system_volume(domain_names.domain_name(vm.key))
+        yield vm.status.system_pool or host.pool_of(vm.spec.system_disk.storage_class), volume, "virtio", False
     for reference in vm.spec.disks:
         if reference.name not in vm_disks:
             raise NotFound(f"VMDisk {vm.metadata.namespace}/{reference.name} does not exist")
@@ -58,8 +66,9 @@ def _volumes(vm: VirtualMachine, vm_disks: dict[str, VMDisk]) -> Iterator[tuple[
         volume = disk.status.volume or domain_names.disk_volume(disk.metadata.namespace, disk.metadata.name)
         is_optical = disk.spec.optical
         bus = reference.bus or ("sata" if is_optical else "virtio")
+        pool = disk.status.pool or host.pool_of(disk.spec.storage_class)
         # A CD-ROM cannot sit on virtio-blk.
-        yield volume, "sata" if is_optical and bus == "virtio" else bus, is_optical
+        yield pool, volume, "sata" if is_optical and bus == "virtio" else bus, is_optical
 
 
 def _targets(prefix: str, *, first: int) -> Iterator[str]:

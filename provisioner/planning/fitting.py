@@ -7,13 +7,19 @@ never seen is refused for its standing alone, since nothing else is known of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from provisioner.model.gpu_host import GpuState
 from provisioner.model.metadata import matches
+from provisioner.planning.addresses import count_external
+from provisioner.planning.doctor.diagnosis import code_of
 from provisioner.planning.fleet import GpuView, HostView
 from provisioner.planning.gpu_choice import GpuChoice, choose_gpus
+from provisioner.planning.hardware import window
+from provisioner.planning.hardware.firmware import choose_firmware
+from provisioner.planning.hardware.window import Bars, bars_or, need_of, room_of
+from provisioner.planning.networks import attachments, missing_networks, outward
 from provisioner.planning.policy import PlacementPolicy
 from provisioner.planning.refusals import FUNDAMENTAL, Reason, Refusal, counted, joined, memory_in_words
 from provisioner.planning.requests import GpuNeed, PlacementRequest
@@ -91,37 +97,76 @@ def _hypervisor(request: PlacementRequest, host: HostView) -> Iterator[Refusal]:
         yield Refusal(Reason.KVM_BROKEN, message, lacks="working KVM")
     if request.gpus and not capabilities.vfio:
         yield Refusal(Reason.NO_VFIO, "its hypervisor cannot pass PCI devices", lacks="VFIO")
-    if request.firmware not in capabilities.firmwares:
-        yield Refusal(
-            Reason.FIRMWARE_MISSING,
-            f"has no {request.firmware} firmware",
-            lacks=f"{request.firmware} firmware",
-            subject=request.firmware,
-        )
+    yield from _firmware(request, host)
+
+
+def _firmware(request: PlacementRequest, host: HostView) -> Iterator[Refusal]:
+    """Whether it has the firmware, and whether that can place the BARs of such GPUs."""
+    bars = [bars for need in request.gpus for bars in _largest_bars(need, host)]
+    need, memory_mib = need_of(bars), request.memory_mib
+    firmware = choose_firmware(request.firmware, need=need, host=host.host, memory_mib=memory_mib)
+    if firmware not in host.host.status.capabilities.firmwares:
+        yield Refusal(Reason.FIRMWARE_MISSING, f"has no {firmware} firmware", lacks=f"{firmware} firmware", subject=firmware)
+    elif not window.fits(need, firmware, host=host.host, memory_mib=memory_mib):
+        message = window.shortage(need, firmware, host=host.host, memory_mib=memory_mib)
+        yield Refusal(Reason.BARS_TOO_LARGE, message, lacks="room for the BARs of the GPUs in a guest's addresses")
+
+
+def _largest_bars(need: GpuNeed, host: HostView) -> list[Bars]:
+    """Those of as many GPUs as are asked for, the largest first: whichever are chosen fit then."""
+    bars = [bars_or(gpu.facts, need.bar_bytes) for gpu in host.gpus if gpu.facts.name == need.name]
+    return sorted(bars, key=room_of, reverse=True)[: need.count]
 
 
 def _surroundings(request: PlacementRequest, host: HostView, policy: PlacementPolicy) -> Iterator[Refusal]:
     """Networks and storage."""
-    known = {network.name: network for network in host.host.status.networks}
-    for name in request.networks or tuple(filter(None, (host.host.spec.network,))):
-        if name not in known or not known[name].active:
-            so = "is not active" if name in known else "does not exist"
-            yield Refusal(Reason.NETWORK_MISSING, f"network {name} {so}", lacks=f"network {name}", subject=name)
-    name = request.storage_pool or host.host.spec.storage_pool
+    for name, so in missing_networks(request.networks, host.host):
+        yield Refusal(Reason.NETWORK_MISSING, so, lacks=f"network {name}", subject=name)
+    yield from _external_address(request, host)
+    for name, needed_bytes in _storage(request, host).items():
+        yield from _pool(name, needed_bytes, host, policy)
+
+
+def _external_address(request: PlacementRequest, host: HostView) -> Iterator[Refusal]:
+    """Whether one is left, where the host has any for its NAT networks; one that has none takes the VM and says so on it."""
+    spec = host.host.spec
+    found = outward(attachments(request.networks, host.host), host.host, whole=request.external == "WholeIP")
+    if not request.external or host.external_address or found is None or found[1].way != "nat":
+        return
+    yield Refusal(
+        Reason.INSUFFICIENT_EXTERNAL_ADDRESSES,
+        f"0 of {count_external(spec.external_addresses)} external addresses free",
+        lacks="a free external address",
+        needed=1,
+        available=0,
+        unit="external addresses",
+    )
+
+
+def _storage(request: PlacementRequest, host: HostView) -> dict[str, int]:
+    """Bytes needed in each pool: the host's own, which has the seed, and those of the storage classes."""
+    own = request.storage_pool or host.host.spec.storage_pool
+    needed = Counter({own: request.storage_bytes - sum(request.storage_by_class.values())})
+    for storage_class, size_bytes in request.storage_by_class.items():
+        needed[request.storage_pool or host.host.spec.pool_of(storage_class)] += size_bytes
+    return dict(needed)
+
+
+def _pool(name: str, needed_bytes: int, host: HostView, policy: PlacementPolicy) -> Iterator[Refusal]:
     pool = next((pool for pool in host.host.status.storage_pools if pool.name == name), None)
     if pool is None or not pool.active:
         so = "does not exist" if pool is None else "is not active"
         yield Refusal(Reason.POOL_MISSING, f"storage pool {name} {so}", lacks=f"storage pool {name}", subject=name)
         return
     available = int(pool.available_bytes * policy.storage_overcommit)
-    if request.storage_bytes > available:
-        needed, there = (memory_in_words(size // 2**20) for size in (request.storage_bytes, available))
-        missing = memory_in_words(-(-(request.storage_bytes - available) // 2**20))
+    if needed_bytes > available:
+        needed, there = (memory_in_words(size // 2**20) for size in (needed_bytes, available))
+        missing = memory_in_words(-(-(needed_bytes - available) // 2**20))
         yield Refusal(
             Reason.INSUFFICIENT_STORAGE,
             f"{there} of storage free in pool {name}, {needed} needed",
             lacks=f"{missing} of storage",
-            needed=request.storage_bytes,
+            needed=needed_bytes,
             available=available,
             unit="bytes",
             subject=name,
@@ -142,18 +187,36 @@ def _gpus(need: GpuNeed, host: HostView) -> Iterator[Refusal]:
     alone = [reason for reason in _GPU_WORDS if free + counts[reason] >= need.count]
     reason = alone[0] if alone else Reason.INSUFFICIENT_GPUS
     message = f"{free} of {len(of_model)} {need.word} free" + (f", {need.count} needed" if need.count > 1 else "")
-    details = [f"{counts[obstacle]} {so}" for obstacle, (so, _) in _GPU_WORDS.items() if counts[obstacle]]
+    details = [
+        f"{counts[obstacle]} {so}{_codes(of_model, obstacle)}{_causes(host, of_model, obstacle)}"
+        for obstacle, (so, _) in _GPU_WORDS.items()
+        if counts[obstacle]
+    ]
     message += f" ({', '.join(details)})" if details else ""
     lacks = (_GPU_WORDS[reason][1] if alone else "{n} free {word}").format(n=need.count - free, word=need.word)
     yield _gpu_refusal(need, reason, message=message, lacks=lacks, available=free)
 
 
 _GPU_WORDS = {
+    Reason.GPUS_BEING_CLEANED: ("being cleaned", "{n} clean {word}"),
     Reason.NO_VFIO: ("without an IOMMU group", "an IOMMU for {n} {word}"),
     Reason.GROUP_SHARED: ("in a shared IOMMU group", "{n} {word} alone in an IOMMU group"),
+    Reason.GPUS_RETIRED: ("retired", "{n} {word} that is not retired"),
     Reason.GPUS_QUARANTINED: ("quarantined", "{n} {word} out of quarantine"),
     Reason.GPUS_UNHEALTHY: ("unhealthy", "{n} healthy {word}"),
 }
+
+_BY_STATE = {
+    GpuState.CLEANING: Reason.GPUS_BEING_CLEANED,
+    GpuState.RETIRED: Reason.GPUS_RETIRED,
+    GpuState.QUARANTINED: Reason.GPUS_QUARANTINED,
+}
+
+
+def _codes(gpus: Iterable[GpuView], obstacle: Reason) -> str:
+    """`: HK-DOC-207`, the doctor's findings behind that obstacle; empty if it is none of the doctor's."""
+    found = {code_of(gpu.facts.health_message) for gpu in gpus if _obstacle(gpu) is obstacle is Reason.GPUS_UNHEALTHY} - {""}
+    return f": {', '.join(sorted(found))}" if found else ""
 
 
 def _obstacle(gpu: GpuView) -> Reason | None:
@@ -162,11 +225,20 @@ def _obstacle(gpu: GpuView) -> Reason | None:
         return None
     if gpu.owner is not None and not gpu.is_own:
         return Reason.INSUFFICIENT_GPUS
-    if gpu.state is GpuState.QUARANTINED:
-        return Reason.GPUS_QUARANTINED
+    if gpu.state in _BY_STATE:
+        return _BY_STATE[gpu.state]
     if not gpu.is_healthy:
         return Reason.GPUS_UNHEALTHY
     return Reason.NO_VFIO if gpu.facts.iommu_group is None else Reason.GROUP_SHARED
+
+
+def _causes(host: HostView, gpus: Iterable[GpuView], obstacle: Reason) -> str:
+    """`: NotReset`, why those that are in quarantine are; empty for another obstacle, and where no cause is recorded."""
+    if obstacle is not Reason.GPUS_QUARANTINED:
+        return ""
+    addresses = {gpu.facts.address for gpu in gpus if gpu.state is GpuState.QUARANTINED}
+    causes = sorted({entry.cause for entry in host.host.status.quarantined if entry.address in addresses and entry.cause})
+    return f": {', '.join(causes)}" if causes else ""
 
 
 def _gpu_refusal(need: GpuNeed, reason: Reason, *, message: str, lacks: str, available: int) -> Refusal:

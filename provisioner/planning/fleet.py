@@ -1,9 +1,10 @@
 """The fleet at one moment: what every host has, what is taken, and so what is free. The one place that computes it.
 
-A GPU is owned if and only if its GPUClaim exists. Memory and vCPUs are committed by VMs whose status names a host, claims or
-not; whoever takes the snapshot says which VMs count. Nothing here decides; `placement` does.
+A GPU is free if and only if it has no GPUClaim: one that its owner has let go of is being cleaned. Memory and vCPUs are
+committed by VMs whose status names a host, claims or not; whoever takes the snapshot says which VMs count. Nothing here
+decides; `placement` does.
 
-    free GPUs   = inventory - claims - quarantined - unhealthy - bound up with others in an IOMMU group
+    free GPUs   = inventory - claims - retired - quarantined - unhealthy - bound up with others in an IOMMU group
     free memory = memory - reserved - (guests and their overhead)
     free vCPUs  = CPUs x ratio - vCPUs of guests
 """
@@ -20,6 +21,7 @@ from provisioner.model.metadata import Key
 from provisioner.model.pci import slot_of
 from provisioner.model.sizing import GuestSize
 from provisioner.model.virtual_machine import VirtualMachine
+from provisioner.planning.addresses import choose_external
 from provisioner.planning.policy import PlacementPolicy
 
 
@@ -57,7 +59,7 @@ class GpuView:
     facts: GpuFacts
     state: GpuState
     owner: Key | None = None
-    """Who has claimed it."""
+    """Who has claimed it; nobody while it is being cleaned."""
     is_own: bool = False
     """Claimed by the VM that is being placed, which may take it again."""
     in_the_way: tuple[str, ...] = ()
@@ -71,16 +73,21 @@ class GpuView:
     @property
     def is_free(self) -> bool:
         """Whether the VM that is being placed may have it."""
-        has_no_owner = self.state is GpuState.FREE or (self.is_own and self.state is not GpuState.QUARANTINED)
+        is_barred = self.state in (GpuState.QUARANTINED, GpuState.RETIRED)
+        has_no_owner = self.state is GpuState.FREE or (self.is_own and not is_barred)
         return has_no_owner and self.is_healthy and not self.in_the_way and self.facts.iommu_group is not None
 
 
 def gpu_state(facts: GpuFacts, *, host: GPUHost, claim: GPUClaim | None) -> GpuState:
-    """The word for tables. Quarantine outweighs a claim; health is beside it, in `facts.health`."""
+    """The word for tables. Retirement, then quarantine, outweigh a claim; health is beside it, in `facts.health`."""
+    if facts.address in (*host.spec.retired, *host.status.retired):
+        return GpuState.RETIRED
     if any(entry.address == facts.address for entry in host.status.quarantined):
         return GpuState.QUARANTINED
     if claim is None:
         return GpuState.FREE
+    if claim.is_released:
+        return GpuState.CLEANING
     return GpuState.DRAINING if host.spec.cordoned or host.is_being_deleted else GpuState.CLAIMED
 
 
@@ -103,6 +110,8 @@ class HostView:
     free_vcpus: int
     free_memory_of_node_mib: Mapping[int, int] = field(default_factory=dict)
     """By NUMA node; an estimate, since guests without a node take memory anywhere."""
+    external_address: str = ""
+    """The one that this VM has there or would get; empty: none is left, or there never was one."""
 
     @property
     def name(self) -> str:
@@ -127,17 +136,33 @@ class Fleet:
     hosts: tuple[GPUHost, ...]
     claims: tuple[GPUClaim, ...] = ()
     commitments: tuple[Commitment, ...] = ()
+    external_addresses: Mapping[str, str] = field(default_factory=dict)
+    """Those that VMs have, stopped ones included, by the uid of the VM."""
 
     @classmethod
     def of(
-        cls, hosts: Iterable[GPUHost], *, claims: Iterable[GPUClaim] = (), commitments: Iterable[Commitment | None] = ()
+        cls,
+        hosts: Iterable[GPUHost],
+        *,
+        claims: Iterable[GPUClaim] = (),
+        commitments: Iterable[Commitment | None] = (),
+        external_addresses: Mapping[str, str] | None = None,
     ) -> Fleet:
         """The snapshot, in one fixed order whatever the order given; None among the commitments is a VM without a host."""
         return cls(
             hosts=tuple(sorted(hosts, key=lambda host: host.metadata.name)),
             claims=tuple(sorted(claims, key=lambda claim: claim.metadata.name)),
             commitments=tuple(sorted((known for known in commitments if known), key=lambda known: known.owner)),
+            external_addresses=dict(external_addresses or {}),
         )
+
+    def external_address(self, host: GPUHost, *, for_uid: str) -> str:
+        """The address that this VM has of those that the host offers, else the first that no VM of the fleet has; or empty."""
+        if not host.spec.external_addresses:
+            return ""
+        taken = {address for uid, address in self.external_addresses.items() if uid != for_uid}
+        before = self.external_addresses.get(for_uid, "")
+        return choose_external(host.spec.external_addresses, taken=taken, before=before) or ""
 
     def views(self, *, policy: PlacementPolicy, for_uid: str = "") -> tuple[HostView, ...]:
         """Every host, by name, as the VM of that uid sees it (empty: as a newcomer does)."""
@@ -159,15 +184,17 @@ class Fleet:
             vcpus=capacity,
             free_vcpus=capacity - sum(known.vcpus for known in others),
             free_memory_of_node_mib=_free_by_node(host, claims=claims, taken_mib=taken),
+            external_address=self.external_address(host, for_uid=for_uid),
         )
 
 
 def _gpu_view(facts: GpuFacts, *, host: GPUHost, claim: GPUClaim | None, for_uid: str) -> GpuView:
+    owner = claim.spec.owner if claim and not claim.is_released else None
     return GpuView(
         facts=facts,
         state=gpu_state(facts, host=host, claim=claim),
-        owner=claim.spec.owner.key if claim else None,
-        is_own=bool(claim and for_uid and claim.spec.owner.uid == for_uid),
+        owner=owner.key if owner else None,
+        is_own=bool(owner and for_uid and owner.uid == for_uid),
         in_the_way=foreign_members(facts),
     )
 
@@ -185,6 +212,8 @@ def _free_by_node(host: GPUHost, *, claims: Mapping[str, GPUClaim], taken_mib: M
     node_of_gpu = {facts.address: facts.numa_node for facts in host.status.gpus}
     nodes_of: dict[str, set[int | None]] = {}
     for address, claim in claims.items():
+        if claim.is_released:
+            continue
         nodes_of.setdefault(claim.spec.owner.uid, set()).add(node_of_gpu.get(address))
     spread = host.spec.reserved_memory_mib
     for uid, amount in taken_mib.items():

@@ -1,14 +1,14 @@
 """Which of the PCI functions that a guest reports are the GPUs that were passed to it.
 
-A device keeps its ids on the way into the guest and loses its address. GPUs of one model cannot be told apart by ids, so they
-are matched in order: root ports are numbered in the order of the assignments, and firmware numbers buses in the order of the
-ports.
+A device keeps its ids on the way into the guest and gets another address. The plan says which: firmware numbers buses in the
+order of the root ports (planning/hardware/layout.py). A GPU that is where it was planned is that GPU; a guest that numbers
+buses otherwise has its GPUs matched by ids, those of one model in order.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from provisioner.model.gpu_host import GpuFacts
@@ -31,6 +31,8 @@ class ExpectedGpu:
     companion_ids: tuple[str, ...] = ()
     is_nvidia: bool = False
     nvidia_smi_names: tuple[str, ...] = ()
+    planned_address: str = ""
+    """Where the guest should find it; empty: not known."""
 
     def accepts_name(self, name: str) -> bool:
         """Whether nvidia-smi may call it so; a model without known names accepts any."""
@@ -40,7 +42,10 @@ class ExpectedGpu:
 def expected_gpus(
     assignments: Sequence[GpuAssignment], *, host_gpus: Iterable[GpuFacts], tables: Tables
 ) -> tuple[ExpectedGpu, ...]:
-    """The assigned GPUs in order, with the ids that the host shows and the names that the catalogue knows."""
+    """The assigned GPUs in order, with the ids that the host shows and the names that the catalogue knows.
+
+    An assignment's `guest_address` says where the GPU is planned to be.
+    """
     facts = {gpu.address: gpu for gpu in host_gpus}
     return tuple(_expected(assignment, facts=facts.get(assignment.address), tables=tables) for assignment in assignments)
 
@@ -58,6 +63,7 @@ def _expected(assignment: GpuAssignment, *, facts: GpuFacts | None, tables: Tabl
         companion_ids=tuple(sorted(companions)),
         is_nvidia=model.is_nvidia if model else any(identifier.startswith("10de:") for identifier in ids),
         nvidia_smi_names=model.nvidia_smi_names if model else (),
+        planned_address=assignment.guest_address,
     )
 
 
@@ -66,13 +72,25 @@ def located(expected: Iterable[ExpectedGpu], functions: Iterable[GuestFunction])
     by_slot: dict[str, list[GuestFunction]] = {}
     for function in sorted(functions, key=lambda function: function.address):
         by_slot.setdefault(slot_of(function.address), []).append(function)
-    places: dict[str, str] = {}
+    expected = tuple(expected)
+    planned = {slot_of(gpu.planned_address): gpu for gpu in expected if gpu.planned_address}
+    places = {
+        gpu.host_address: members[0].address
+        for slot, members in by_slot.items()
+        if (gpu := planned.get(slot)) is not None and _is(gpu, members)
+    }
     for gpu in expected:
-        for slot, members in by_slot.items():
-            if members[0].address not in places.values() and _is(gpu, members):
-                places[gpu.host_address] = by_slot[slot][0].address
-                break
-    return places
+        if gpu.host_address not in places and (found := _first(gpu, by_slot, taken=places.values())):
+            places[gpu.host_address] = found
+    return {gpu.host_address: places[gpu.host_address] for gpu in expected if gpu.host_address in places}
+
+
+def _first(gpu: ExpectedGpu, by_slot: Mapping[str, Sequence[GuestFunction]], *, taken: Collection[str]) -> str:
+    """The first slot that may be this GPU and is no other; empty if there is none."""
+    for members in by_slot.values():
+        if members[0].address not in taken and _is(gpu, members):
+            return members[0].address
+    return ""
 
 
 def _is(gpu: ExpectedGpu, members: Sequence[GuestFunction]) -> bool:

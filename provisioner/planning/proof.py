@@ -2,7 +2,7 @@
 
 Every GPU must be seen by its PCI ids, with its companions beside it in the slot, and no more GPUs than asked. NVIDIA GPUs
 must also be driven: driver loaded, nvidia-smi answers and counts the same GPUs of the same models. cloud-init must have
-finished.
+finished. A GPU that NVIDIA's tools or the kernel call broken is refused by name: another attempt shall have another one.
 
     failed    something is so that time does not change (a GPU is not on the bus, cloud-init ended with an error)
     waiting   cloud-init still works, so a driver may yet appear
@@ -20,6 +20,7 @@ from provisioner.model.gpu_host import GpuFacts
 from provisioner.model.guest_report import CloudInitState, GuestReport, NvidiaGpu
 from provisioner.model.tables import Tables
 from provisioner.model.virtual_machine import GpuAssignment
+from provisioner.planning.gpu_faults import faults_of, mismatch
 from provisioner.planning.guest_devices import ExpectedGpu, expected_gpus, located
 from provisioner.planning.refusals import counted
 
@@ -48,6 +49,8 @@ class Proof:
     findings: tuple[Finding, ...]
     guest_addresses: Mapping[str, str] = field(default_factory=dict)
     """Host address of each GPU -> its address in the guest; GPUs that were not found are left out."""
+    faulty: Mapping[str, str] = field(default_factory=dict)
+    """Host address of each GPU that nobody should get -> why."""
 
     @property
     def state(self) -> str:
@@ -70,7 +73,12 @@ class Proof:
     def as_dict(self) -> dict[str, Any]:
         """The proof as data, for the context of GuestNotProven."""
         findings = [{"weight": finding.weight.name.lower(), "sentence": finding.sentence} for finding in self.findings]
-        return {"state": self.state, "findings": findings, "guestAddresses": dict(self.guest_addresses)}
+        return {
+            "state": self.state,
+            "findings": findings,
+            "guestAddresses": dict(self.guest_addresses),
+            "faulty": dict(self.faulty),
+        }
 
 
 def prove(
@@ -87,12 +95,14 @@ def prove(
     """
     expected = expected_gpus(assignments, host_gpus=host_gpus, tables=tables)
     places = located(expected, report.functions)
+    faults = faults_of(report, places=places)
     findings = [
+        *(Finding(Weight.FAILED if fault.is_fatal else Weight.WARNING, fault.sentence) for fault in faults),
         *_on_the_bus(expected, report, places=places),
         *_nvidia(expected, report, places=places, needs_driver=needs_driver),
         *_cloud_init(report.cloud_init),
     ]
-    return Proof(tuple(findings), places)
+    return Proof(tuple(findings), places, {fault.host_address: fault.words for fault in reversed(faults) if fault.is_fatal})
 
 
 def _on_the_bus(expected: Sequence[ExpectedGpu], report: GuestReport, *, places: Mapping[str, str]) -> Iterator[Finding]:
@@ -127,7 +137,8 @@ def _nvidia(
         yield Finding(missing, "the NVIDIA driver is not loaded" + (f": {state.error}" if state.error else ""))
         return
     if not state.nvidia_smi:
-        yield Finding(missing, "nvidia-smi does not answer" + (f": {state.error}" if state.error else ""))
+        said = mismatch(state) or "nvidia-smi does not answer"
+        yield Finding(missing, said + (f": {state.error}" if state.error else ""))
         return
     problems = list(_nvidia_problems(nvidia, state.gpus, places=places))
     final = Weight.WAITING if is_working else Weight.FAILED

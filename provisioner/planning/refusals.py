@@ -31,18 +31,25 @@ class Reason(enum.StrEnum):
     KVM_UNPROVEN = "KvmUnproven"
     """Nobody has tried yet."""
     FIRMWARE_MISSING = "FirmwareMissing"
+    BARS_TOO_LARGE = "BarsTooLarge"
+    """The GPUs' memory regions do not fit into what a guest of that host can address."""
     NETWORK_MISSING = "NetworkMissing"
     POOL_MISSING = "PoolMissing"
     GROUP_SHARED = "GroupShared"
     """Enough GPUs, were they not in an IOMMU group with another card."""
+    GPUS_RETIRED = "GPUsRetired"
+    """Enough GPUs, were they not retired."""
     GPUS_QUARANTINED = "GPUsQuarantined"
     """Enough GPUs, were they not quarantined."""
     GPUS_UNHEALTHY = "GPUsUnhealthy"
     """Enough GPUs, were they all there and usable."""
+    GPUS_BEING_CLEANED = "GPUsBeingCleaned"
+    """Enough GPUs, were they clean already: their last owner has let go of them."""
     INSUFFICIENT_GPUS = "InsufficientGPUs"
     INSUFFICIENT_MEMORY = "InsufficientMemory"
     INSUFFICIENT_CPUS = "InsufficientCPUs"
     INSUFFICIENT_STORAGE = "InsufficientStorage"
+    INSUFFICIENT_EXTERNAL_ADDRESSES = "InsufficientExternalAddresses"
 
 
 NO_HOSTS = "NoHosts"
@@ -51,7 +58,14 @@ NO_HOSTS = "NoHosts"
 FUNDAMENTAL = {reason: position for position, reason in enumerate(Reason)}
 
 _SOMETHING_ENDS = frozenset(
-    {Reason.INSUFFICIENT_GPUS, Reason.INSUFFICIENT_MEMORY, Reason.INSUFFICIENT_CPUS, Reason.INSUFFICIENT_STORAGE}
+    {
+        Reason.GPUS_BEING_CLEANED,
+        Reason.INSUFFICIENT_GPUS,
+        Reason.INSUFFICIENT_MEMORY,
+        Reason.INSUFFICIENT_CPUS,
+        Reason.INSUFFICIENT_STORAGE,
+        Reason.INSUFFICIENT_EXTERNAL_ADDRESSES,
+    }
 )
 _OPERATOR_ACTS = frozenset(
     {Reason.CORDONED, Reason.KVM_UNPROVEN, Reason.UNREACHABLE, Reason.GPUS_QUARANTINED, Reason.GPUS_UNHEALTHY}
@@ -64,6 +78,7 @@ _HOST_IS_CHANGED = frozenset(
         Reason.KVM_BROKEN,
         Reason.NO_VFIO,
         Reason.FIRMWARE_MISSING,
+        Reason.BARS_TOO_LARGE,
     }
 )
 
@@ -91,7 +106,7 @@ class Refusal:
     needed: int | None = None
     available: int | None = None
     unit: str = ""
-    """Of the two numbers: GPUs, MiB, vCPUs or bytes."""
+    """Of the two numbers: GPUs, MiB, vCPUs, bytes or external addresses."""
     subject: str = ""
     """What is short, missing or different: the GPU's short name, the network, the pool, the label."""
 
@@ -124,15 +139,19 @@ _PHRASES = {
     Reason.KVM_BROKEN: "where KVM does not work",
     Reason.KVM_UNPROVEN: "where KVM is not proven yet",
     Reason.FIRMWARE_MISSING: "without {what} firmware",
+    Reason.BARS_TOO_LARGE: "without room for the GPUs' BARs",
     Reason.NETWORK_MISSING: "without network {what}",
     Reason.POOL_MISSING: "without storage pool {what}",
     Reason.GROUP_SHARED: "with {what} in a shared IOMMU group",
+    Reason.GPUS_RETIRED: "with retired {what}",
     Reason.GPUS_QUARANTINED: "with {what} in quarantine",
     Reason.GPUS_UNHEALTHY: "with unhealthy {what}",
+    Reason.GPUS_BEING_CLEANED: "with {what} being cleaned",
     Reason.INSUFFICIENT_GPUS: "with too few {what} free",
     Reason.INSUFFICIENT_MEMORY: "short of memory",
     Reason.INSUFFICIENT_CPUS: "short of vCPUs",
     Reason.INSUFFICIENT_STORAGE: "short of storage",
+    Reason.INSUFFICIENT_EXTERNAL_ADDRESSES: "without a free external address",
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from provisioner.model.metadata import Key
 from provisioner.model.quantities import bytes_of
@@ -27,6 +28,8 @@ class GpuNeed:
     count: int
     label: str = ""
     """The short word for sentences, as in L40S; empty: the name itself."""
+    bar_bytes: int = 0
+    """The largest memory BAR by the catalogue, for hosts that could not be asked; 0: not known."""
 
     @property
     def word(self) -> str:
@@ -52,8 +55,12 @@ class PlacementRequest:
     """What is still to be made on the host."""
     storage_pool: str = ""
     """Empty: the host's own."""
+    storage_by_class: Mapping[str, int] = field(default_factory=dict)
+    """Of `storage_bytes`, how many bytes are for disks of each storage class; the rest is for the pool above."""
     networks: tuple[str, ...] = ()
     """Empty: the host's own."""
+    external: Literal["", "PortList", "WholeIP"] = ""
+    """How it is to be reached from outside; empty: not at all."""
     firmware: str = "bios"
 
     @property
@@ -70,7 +77,15 @@ class PlacementRequest:
 def gpu_needs(names: Iterable[str], *, tables: Tables) -> tuple[GpuNeed, ...]:
     """Counts by canonical name, in the order first asked; a name that no catalogue knows fits nowhere."""
     counts = Counter(canonical_gpu(name, tables=tables) for name in names)
-    return tuple(GpuNeed(name=name, count=count, label=gpu_label(name, tables=tables)) for name, count in counts.items())
+    return tuple(
+        GpuNeed(name=name, count=count, label=gpu_label(name, tables=tables), bar_bytes=_largest_bar(name, tables=tables))
+        for name, count in counts.items()
+    )
+
+
+def _largest_bar(name: str, *, tables: Tables) -> int:
+    model = tables.gpus.resolve(name)
+    return model.bar1_mib * 2**20 if model else 0
 
 
 def canonical_gpu(name: str, *, tables: Tables) -> str:
@@ -98,10 +113,13 @@ def request_for(
     Storage counts what does not exist yet: the system disk of a VM without a host, and VMDisks without a volume.
     """
     vm_disks = tuple(vm_disks)
-    homes = {vm.status.host, *(disk.status.host for disk in vm_disks)} - {""}
-    sizes = [disk.spec.storage for disk in vm_disks if not disk.status.volume]
+    homes = {vm.status.host, *(disk.home for disk in vm_disks)} - {""}
+    sizes = [(disk.spec.storage_class, bytes_of(disk.spec.storage)) for disk in vm_disks if not disk.status.volume]
     if vm.spec.system_disk is not None and not vm.status.host:
-        sizes.append(vm.spec.system_disk.storage)
+        sizes.append((vm.spec.system_disk.storage_class, bytes_of(vm.spec.system_disk.storage)))
+    by_class: Counter[str] = Counter()
+    for storage_class, size_bytes in sizes:
+        by_class[storage_class] += size_bytes
     return PlacementRequest(
         vcpus=size.vcpus,
         memory_mib=size.memory_mib,
@@ -110,7 +128,9 @@ def request_for(
         owner_uid=vm.metadata.uid,
         host_selector=vm.spec.host_selector,
         pinned_hosts=tuple(sorted(homes)),
-        storage_bytes=sum(bytes_of(size_text) for size_text in sizes),
+        storage_bytes=by_class.total(),
+        storage_by_class=dict(by_class),
         networks=tuple(network.name for network in vm.spec.networks),
+        external=vm.spec.external_method if vm.spec.external else "",
         firmware=firmware,
     )

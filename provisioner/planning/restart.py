@@ -29,6 +29,7 @@ def running_spec_of(vm: VirtualMachine, *, size: GuestSize, vm_disks: Iterable[V
         gpus=tuple(gpu.name for gpu in vm.spec.gpus),
         disks=tuple(f"{name}={bytes_of(storage)}" if storage else name for name, storage in disks),
         networks=tuple(network.name for network in vm.spec.networks),
+        firmware=vm.spec.firmware,
     )
 
 
@@ -53,6 +54,8 @@ def _differences(running: RunningSpec, wanted: RunningSpec) -> Iterator[str]:
         yield from _disk_differences(_sizes(running.disks), _sizes(wanted.disks))
     if running.networks != wanted.networks:
         yield f"networks: {_listed(running.networks)} -> {_listed(wanted.networks)}"
+    if running.firmware != wanted.firmware:
+        yield f"firmware: {running.firmware or 'of its image'} -> {wanted.firmware or 'of its image'}"
 
 
 def _gpu_difference(running: tuple[str, ...], wanted: tuple[str, ...]) -> str:

@@ -7,13 +7,17 @@ import re
 from provisioner.model.door import names as read
 from provisioner.model.door import scalars
 from provisioner.model.door.header import Header
+from provisioner.model.door.host_networks import interface_name, read_external_addresses, read_network_mappings
 from provisioner.model.door.nodes import shown
-from provisioner.model.door.places import Place, fields_of, is_missing, items_of
-from provisioner.model.gpu_host import DEFAULT_GPU_RULE, GPUHost, GPUHostSpec, GpuRule
+from provisioner.model.door.places import Place, fields_of, is_missing, items_of, members_of
+from provisioner.model.gpu_host import DEFAULT_GPU_RULE, GPUHost, GPUHostSpec, GpuRule, ResetPolicy
+from provisioner.model.names import problem_with_name
 from provisioner.model.tables import Tables
 
 FIELDS = (
-    "uri", "cordoned", "gpuRules", "allowEmulation", "storagePool", "network", "reservedMemoryMib", "refreshIntervalS",
+    "uri", "cordoned", "gpuRules", "allowEmulation", "storagePool", "storageClasses", "network", "reservedMemoryMib",
+    "refreshIntervalS", "keepOnVfio", "resetPolicy", "scrubCommand", "scrubTimeoutS", "retired", "externalAddresses",
+    "externalInterface", "networks",
 )  # fmt: skip
 _VENDOR = re.compile(r"[0-9a-f]{4}", re.ASCII)
 _CLASS = re.compile(r"[0-9a-f]{2}([0-9a-f]{2}){0,2}", re.ASCII)
@@ -32,11 +36,34 @@ def read_gpu_host(header: Header, tables: Tables) -> GPUHost:
         gpu_rules=_rules(fields.get("gpuRules")),
         allow_emulation=scalars.boolean(fields.get("allowEmulation")),
         storage_pool=read.word(fields.get("storagePool"), "default"),
+        storage_classes=_classes(fields.get("storageClasses")),
         network=read.word(fields.get("network"), "default"),
         reserved_memory_mib=scalars.integer(fields.get("reservedMemoryMib"), 1024, most=2**30),
         refresh_interval_s=scalars.integer(fields.get("refreshIntervalS"), 300, least=10, most=86_400),
+        keep_on_vfio=scalars.boolean(fields.get("keepOnVfio")),
+        reset_policy=ResetPolicy(scalars.one_of(fields.get("resetPolicy"), tuple(ResetPolicy), default=ResetPolicy.REQUIRED)),
+        scrub_command=scalars.text(fields.get("scrubCommand"), longest=4096),
+        scrub_timeout_s=scalars.integer(fields.get("scrubTimeoutS"), 600, least=1, most=86_400),
+        retired=tuple(filter(None, map(read.pci_address, items_of(fields.get("retired"), of_what="PCI addresses")))),
+        external_addresses=read_external_addresses(fields.get("externalAddresses")),
+        external_interface=interface_name(fields.get("externalInterface")),
+        networks=read_network_mappings(fields.get("networks")),
     )
     return GPUHost(metadata=header.metadata, spec=spec)
+
+
+def _classes(place: Place | None) -> dict[str, str]:
+    """Pools by storage class."""
+    classes: dict[str, str] = {}
+    for key, member in members_of(place):
+        if problem := problem_with_name(key):
+            member.mistake(f"{shown(key)} is no name of a storage class: {problem}")
+        before = member.findings.noted
+        pool = read.word(member)
+        if not pool and member.findings.noted == before:
+            member.mistake(f"which storage pool is {shown(key)}?")
+        classes[key] = pool
+    return classes
 
 
 def _rules(place: Place | None) -> tuple[GpuRule, ...]:

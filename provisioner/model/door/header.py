@@ -20,6 +20,7 @@ from provisioner.model.suggestions import nearest
 REFUSED_KINDS = {
     "Secret": "a Secret is made by hikube for its own keys and is never applied",
     "GPUClaim": "a GPUClaim is made by the controller when it gives a GPU to a VM; apply a VirtualMachine instead",
+    "GPUHistory": "a GPUHistory is written by the controller whenever a GPU has been given back; it is read, never applied",
 }
 _STORE_FIELDS = (
     "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",

@@ -31,6 +31,6 @@ def image_spec(place: Place, fields: dict[str, Place]) -> ImageSpec:
             "default_user": read.word(fields.get("defaultUser"), "root"),
             "min_storage": scalars.size(fields.get("minStorage"), "2Gi", most="64Ti"),
             "nvidia_driver": read.word(fields.get("nvidiaDriver")),
-            "firmware": scalars.one_of(fields.get("firmware"), ("bios", "efi"), default="bios"),
+            "firmware": scalars.one_of(fields.get("firmware"), ("bios", "efi", "any"), default="bios"),
         }
     )

@@ -28,7 +28,7 @@ from provisioner.model.virtual_machine import (
 FIELDS = (
     "runStrategy", "running", "instanceType", "instanceProfile", "guestOS", "resources", "cpuModel", "gpus", "systemDisk",
     "disks", "networks", "subnets", "external", "externalMethod", "externalPorts", "externalAllowICMP", "sshKeys", "cloudInit",
-    "cloudInitSeed", "hostSelector",
+    "cloudInitSeed", "hostSelector", "firmware",
 )  # fmt: skip
 _HINTS = {
     "gpu": "write gpus, a list of {name: MODEL}",
@@ -72,6 +72,7 @@ def read_virtual_machine(header: Header, tables: Tables) -> VirtualMachine:
         cloud_init=read_cloud_init(fields.get("cloudInit")),
         cloud_init_seed=scalars.text(fields.get("cloudInitSeed"), longest=256),
         host_selector=read.labels(fields.get("hostSelector")),
+        firmware=scalars.one_of(fields.get("firmware"), ("", "bios", "efi"), default=""),
     )
     _check_size(header, fields, spec, tables)
     return (VMInstance if is_instance else VirtualMachine)(metadata=header.metadata, spec=spec)

@@ -22,9 +22,12 @@ def read_vm_disk(header: Header, tables: Tables) -> VMDisk:
     image = source.image.name if source.image else ""
     if source.disk and source.disk.name == header.metadata.name:
         fields["source"].mistake("a disk cannot be a copy of itself")
+    optical = scalars.boolean(fields.get("optical"))
+    if optical and source == VMDiskSource():
+        fields["optical"].warn("an optical disk without a source is an empty CD-ROM that nobody can write to")
     spec = VMDiskSpec(
         source=source,
-        optical=scalars.boolean(fields.get("optical")),
+        optical=optical,
         storage=storage_for(fields, image=image, tables=tables),
         storage_class=read.name(fields.get("storageClass"), "replicated"),
     )
@@ -41,13 +44,20 @@ def _source(place: Place | None, tables: Tables) -> VMDiskSource:
         name = image_name(_only(fields["image"], "name"), tables)
         return VMDiskSource(image=ImageSource(name=name))
     if "http" in fields:
-        return VMDiskSource(http=HttpSource(url=read.url(_only(fields["http"], "url"))))
+        return VMDiskSource(http=_http(fields["http"]))
     if "disk" in fields:
         return VMDiskSource(disk=DiskSource(name=read.name(_only(fields["disk"], "name"), longest=LONGEST_VM_NAME)))
     if "upload" in fields:
         fields_of(fields["upload"], ())
         return VMDiskSource(upload=UploadSource())
     return VMDiskSource()
+
+
+def _http(place: Place) -> HttpSource:
+    fields = fields_of(place, ("url", "sha256"))
+    if is_missing(place, fields, "url"):
+        place.mistake("url is missing")
+    return HttpSource(url=read.url(fields.get("url")), sha256=read.digest(fields.get("sha256")))
 
 
 def _only(place: Place, name: str) -> Place | None:

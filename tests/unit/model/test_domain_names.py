@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,3 +64,19 @@ def test_names_that_are_too_long_are_cut_and_stay_apart():
     second = domain_names.disk_volume("n" * 63, "a" * 120 + "y")
     assert first != second
     assert len(first) < 255
+
+
+@pytest.mark.parametrize(
+    ("volume", "has_data"),
+    [
+        ("hikube-disk-default.data.qcow2", True),
+        ("hikube-disk-default.data.iso", True),
+        ("hikube-default.train-system.qcow2", True),
+        ("hikube-default.train-system-0123abcd.qcow2", True),
+        ("hikube-default.train-seed.iso", False),
+        ("hikube-base-0123456789abcdef0123456789abcdef.qcow2", False),
+        ("hikube-console-hikube-default.train.log", False),
+    ],
+)
+def test_volumes_with_somebodys_data_are_known_by_their_names(volume: str, has_data: bool):
+    assert domain_names.holds_data(volume) == has_data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec
+from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec, GPUClaimStatus
 from provisioner.model.gpu_host import (
     GpuFacts,
     GPUHost,
@@ -98,7 +98,7 @@ def quarantined(*addresses: str) -> tuple[Quarantine, ...]:
     return tuple(Quarantine(address=address, reason="did not reset", since="2026-11-21T12:00:00Z") for address in addresses)
 
 
-def claim(host_name: str, address: str, *, owner: str = "other") -> GPUClaim:
+def claim(host_name: str, address: str, *, owner: str = "other", **status: Any) -> GPUClaim:
     return GPUClaim(
         metadata=Metadata(name=claim_name(host_name, address)),
         spec=GPUClaimSpec(
@@ -107,6 +107,7 @@ def claim(host_name: str, address: str, *, owner: str = "other") -> GPUClaim:
             gpu_name=L40S,
             owner=ClaimOwner(kind="VirtualMachine", namespace="default", name=owner, uid=f"uid-{owner}"),
         ),
+        status=GPUClaimStatus(**status),
     )
 
 

