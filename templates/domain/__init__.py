@@ -16,8 +16,10 @@ _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uff
 _PCI_ADDRESS = re.compile(r"(?P<domain>[0-9a-f]{4}):(?P<bus>[0-9a-f]{2}):(?P<slot>[0-9a-f]{2})\.(?P<function>[0-7])", re.ASCII)
 
 
-def render_domain(plan: DomainPlan, *, pool_paths: Mapping[str, str], console_log_path: str) -> str:
+def render_domain(plan: DomainPlan, *, pool_paths: Mapping[str, str], console_log_path: str, record: str = "") -> str:
     """The domain's XML. `pool_paths` says where each storage pool keeps its volumes on the host.
+
+    `record` is kept beside the mark; whoever may list the host's domains can read it, so it holds no secret.
 
     Raises:
         NotFound: a disk's pool has no path.
@@ -29,6 +31,9 @@ def render_domain(plan: DomainPlan, *, pool_paths: Mapping[str, str], console_lo
         paths={disk.target: _path(disk, pool_paths) for disk in plan.disks},
         sources={function.alias: _source(function.host_address) for function in plan.functions},
         console_log_path=console_log_path,
+        owner_uid=plan.owner_uid,
+        owner=plan.owner,
+        record=record,
     )
     if found := _NOT_IN_XML.search(text):
         raise InvalidInput(f"The domain of {plan.owner!r} cannot be written", why=f"it holds the character {found.group()!r}")

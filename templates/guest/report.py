@@ -22,7 +22,7 @@ COMMAND = "/usr/local/sbin/hikube-report"
 HAND_OVER = "/usr/local/sbin/hikube-hand-over"
 
 TOTAL_LIMIT_S = 75
-NVIDIA_SMI_LIMIT_S = 45
+NVIDIA_SMI_LIMIT_S, HEALTH_LIMIT_S = 45, 9
 SYSTEMCTL_LIMIT_S = 10
 READ_LIMIT = 256 * 1024
 TAIL_LIMIT = 4096
@@ -30,7 +30,20 @@ FUNCTION_LIMIT = 4096
 MEMORY_BAR = 0x200
 """IORESOURCE_MEM of include/linux/ioport.h: the flag column of a `resource` file; port BARs have 0x100."""
 
+XID_LIMIT = 20
+CSV = "--format=csv,noheader,nounits"
 QUERY = ("uuid", "name", "pci.bus_id", "serial", "driver_version", "memory.total", "ecc.mode.current")
+HEALTH = {
+    "address": "pci.bus_id",
+    "temperatureC": "temperature.gpu",
+    "eccUncorrectedVolatile": "ecc.errors.uncorrected.volatile.total",
+    "eccUncorrectedAggregate": "ecc.errors.uncorrected.aggregate.total",
+    "retiredPagesPending": "retired_pages.pending",
+    "pcieLinkGen": "pcie.link.gen.current",
+    "pcieLinkWidth": "pcie.link.width.current",
+    "vbios": "vbios_version",
+}
+REMAPPED = {"address": "gpu_bus_id", "rowRemapPending": "remapped_rows.pending", "rowRemapFailure": "remapped_rows.failure"}
 UNITS = ["cloud-init-main", "cloud-init-local", "cloud-init", "cloud-init-network", "cloud-config", "cloud-final"]
 
 
@@ -127,17 +140,22 @@ def nvidia(root: str) -> "dict[str, Any]":
     """The NVIDIA driver: loaded or not, and one entry per row of nvidia-smi."""
     version = read(root, "sys/module/nvidia/version")
     loaded = bool(version) or bool(read(root, "proc/driver/nvidia/version"))
+    log = kernel_log(root)
     state = {"driverLoaded": loaded, "driverVersion": version, "nvidiaSmi": False, "error": "", "gpus": []}  # type: dict[str, Any]
+    state["xids"] = [xid(line) for line in log if "NVRM: Xid (" in line][-XID_LIMIT:]
     program = find_nvidia_smi(root)
     if not program:
         return state
-    status, output = run([program, "--query-gpu=" + ",".join(QUERY), "--format=csv,noheader,nounits"], NVIDIA_SMI_LIMIT_S)
+    status, output = run([program, "--query-gpu=" + ",".join(QUERY), CSV], NVIDIA_SMI_LIMIT_S)
     rows = [[cell.strip() for cell in line.split(",")] for line in output.splitlines() if line.strip()]
     if status != 0 or any(len(row) != len(QUERY) for row in rows):
-        state["error"] = "\n".join(filter(None, [output[-2000:], kernel_messages(root)]))
+        state["error"] = "\n".join(filter(None, [output[-2000:], "\n".join(log[-5:])[-1000:]]))
         return state
     state["nvidiaSmi"] = True
+    health, remapped = by_address(program, "gpu", HEALTH), by_address(program, "remapped-rows", REMAPPED)
     state["gpus"] = [gpu(row) for row in rows]
+    for each in state["gpus"]:
+        each.update(health.get(each["address"], {}), **remapped.get(each["address"], {}))
     if rows and not version:
         state["driverVersion"] = state["gpus"][0]["driverVersion"]
     return state
@@ -155,11 +173,10 @@ def find_nvidia_smi(root: str) -> str:
 def gpu(row: "list[str]") -> "dict[str, Any]":
     """One row of the query above. nvidia-smi writes `[N/A]` or `[Not Supported]` for what a card cannot tell."""
     uuid, name, address, serial, version, memory, ecc = ("" if cell.startswith("[") else cell for cell in row)
-    domain, _, rest = address.lower().partition(":")
     return {
         "uuid": uuid,
         "name": name,
-        "address": f"{int(domain, 16):04x}:{rest}" if rest else "",
+        "address": pci_address(address),
         "serial": "" if serial == "0" else serial,
         "driverVersion": version,
         "memoryMib": int(memory) if memory.isdigit() else None,
@@ -167,17 +184,54 @@ def gpu(row: "list[str]") -> "dict[str, Any]":
     }
 
 
-def kernel_messages(root: str) -> str:
-    """The kernel's last lines about the NVIDIA driver; empty if the log cannot be read. Never waits for more of it."""
-    records = []  # type: list[bytes]
+def pci_address(text: str) -> str:
+    """`0000:05:00.0` of what the driver writes: `00000000:05:00.0`, `0000:05:00`; empty if it is none."""
+    domain, _, rest = text.lower().partition(":")
+    try:
+        return f"{int(domain, 16):04x}:{rest}" + ("" if "." in rest else ".0")
+    except ValueError:
+        return ""
+
+
+def by_address(program: str, table: str, fields: "dict[str, str]") -> "dict[str, dict[str, Any]]":
+    """What nvidia-smi says of every GPU; nothing from one that does not know the question (remapped rows, before 460)."""
+    status, output = run([program, "--query-" + table + "=" + ",".join(fields.values()), CSV], HEALTH_LIMIT_S)
+    rows = [[cell.strip() for cell in line.split(",")] for line in output.splitlines()] if status == 0 else []
+    found = [dict(zip(fields, row)) for row in rows if len(row) == len(fields)]  # noqa: B905 strict= is of Python 3.10
+    return {pci_address(row.pop("address")): {name: value(name, cell) for name, cell in row.items()} for row in found}
+
+
+def value(name: str, cell: str) -> "Any":
+    """A cell as the field of that name has it; None, or no text, where the card cannot tell (`[N/A]`, `Unknown Error`)."""
+    word = cell.lower()
+    if name == "vbios":
+        return "" if word.startswith("[") or word == "n/a" else cell
+    if name.endswith(("Pending", "Failure")):
+        return word not in ("no", "0") if word in ("yes", "no") or word.isdigit() else None
+    return int(cell) if cell.isdigit() else None
+
+
+def xid(line: str) -> "dict[str, Any]":
+    """One error of the driver: `NVRM: Xid (PCI:0000:05:00): 79, pid=1, GPU has fallen off the bus.`"""
+    place, _, rest = line.partition("NVRM: Xid (")[2].partition("): ")
+    code, _, words = rest.partition(",")
+    return {
+        "code": int(code) if code.isdigit() else 0,
+        "address": pci_address(place.replace("PCI:", "")),
+        "text": words.strip()[:200],
+    }
+
+
+def kernel_log(root: str) -> "list[str]":
+    """The kernel's lines about the NVIDIA driver; none if the log cannot be read. Never waits for more of it."""
+    log = b""
     try:
         descriptor = os.open(os.path.join(root, "dev/kmsg"), os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb", 0) as log:
-            records.extend(iter(lambda: log.read(8192) or b"", b""))
+        with os.fdopen(descriptor, "rb", 0) as file:
+            log = b"".join(iter(lambda: file.read(8192) or b"", b""))  # one record for each read
     except OSError:
         pass
-    lines = [record.partition(b";")[2].splitlines()[0] for record in records if b"NVRM" in record]
-    return b"\n".join(lines[-5:])[-1000:].decode("utf-8", "replace")
+    return [line.partition(b";")[2].decode("utf-8", "replace") for line in log.splitlines() if b"NVRM" in line]
 
 
 def cloud_init(root: str) -> "dict[str, Any]":

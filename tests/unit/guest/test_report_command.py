@@ -113,6 +113,68 @@ def test_nvidia_smi_rows(tree: Tree) -> None:
     assert (second.address, second.serial, second.ecc_mode) == ("0001:c1:00.0", "", "")
 
 
+HEALTHY = (
+    'case "$1" in\n'
+    "  --query-gpu=uuid,*) echo 'GPU-1, NVIDIA L40S, 00000000:05:00.0, 1322, 580.95.05, 46068, Enabled';;\n"
+    "  --query-gpu=pci.bus_id,temperature.gpu,*) echo '00000000:05:00.0, 38, 0, 3, [N/A], 4, 16, 95.02.66.00.02';;\n"
+    "  --query-remapped-rows=gpu_bus_id,*) echo '00000000:05:00.0, No, No';;\n"
+    "  *) exit 9;;\n"
+    "esac\n"
+)
+
+
+def test_health_where_nvidia_smi_tells_it(tree: Tree) -> None:
+    tree.nvidia_smi(HEALTHY)
+    (gpu,) = report_of(tree).nvidia.gpus
+    assert (gpu.temperature_c, gpu.ecc_uncorrected_volatile, gpu.ecc_uncorrected_aggregate) == (38, 0, 3)
+    assert (gpu.retired_pages_pending, gpu.row_remap_pending, gpu.row_remap_failure) == (None, False, False)
+    assert (gpu.pcie_link_gen, gpu.pcie_link_width, gpu.vbios) == (4, 16, "95.02.66.00.02")
+
+
+@pytest.mark.parametrize("words", ["Yes, Yes", "1, 2"])
+def test_rows_of_memory_that_could_not_be_replaced(tree: Tree, words: str) -> None:
+    tree.nvidia_smi(HEALTHY.replace("No, No", words))
+    (gpu,) = report_of(tree).nvidia.gpus
+    assert (gpu.row_remap_pending, gpu.row_remap_failure) == (True, True)
+
+
+@pytest.mark.parametrize("words", ["[Unknown Error], , garbage", "[GPU is lost], [GPU is lost], [GPU is lost]"])
+def test_health_that_is_garbage_is_left_out_and_costs_no_report(tree: Tree, words: str) -> None:
+    tree.nvidia_smi(HEALTHY.replace("38, 0, 3", words).replace("No, No", "[N/A], [Unknown Error]"))
+    (gpu,) = report_of(tree).nvidia.gpus
+    assert (gpu.uuid, gpu.temperature_c, gpu.ecc_uncorrected_volatile, gpu.row_remap_failure) == ("GPU-1", None, None, None)
+
+
+def test_an_old_nvidia_smi_that_knows_no_question_about_health(tree: Tree) -> None:
+    known = "echo 'GPU-1, NVIDIA L40S, 00000000:05:00.0, 1, 400, 46068, Enabled'"
+    tree.nvidia_smi(f'case "$1" in --query-gpu=uuid,*) {known};; *) exit 2;; esac')
+    state = report_of(tree).nvidia
+    assert state.nvidia_smi
+    assert (state.gpus[0].temperature_c, state.gpus[0].row_remap_failure, state.gpus[0].vbios) == (None, None, "")
+
+
+def test_xids_of_the_kernels_log(tree: Tree) -> None:
+    line = "NVRM: Xid (PCI:0000:05:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
+    older = "NVRM: Xid (0000:06:00): 31, Ch 00000008"
+    tree.write("dev/kmsg", f"4,1,2,-;{older}\n6,2,3,-;usb 1-1: new device\n3,3,4,-;{line}\n")
+    found = report_of(tree).nvidia.xids
+    assert [(each.code, each.address) for each in found] == [(31, "0000:06:00.0"), (79, "0000:05:00.0")]
+    assert found[1].text.endswith("GPU has fallen off the bus.")
+
+
+def test_an_xid_line_in_all_its_parts() -> None:
+    found = report_program.xid("NVRM: Xid (PCI:0000:05:00): 79, pid=1234, GPU has fallen off the bus.")
+    assert found == {"code": 79, "address": "0000:05:00.0", "text": "pid=1234, GPU has fallen off the bus."}
+    assert report_program.xid("NVRM: Xid (PCI:0000:05:00): 62, " + "x" * 500)["text"] == "x" * 200
+    assert report_program.xid("NVRM: Xid (gibberish")["code"] == 0
+
+
+def test_no_more_than_the_last_xids(tree: Tree) -> None:
+    lines = [f"3,3,4,-;NVRM: Xid (PCI:0000:05:00): {code}, x\n" for code in range(1, 41)]
+    tree.write("dev/kmsg", "".join(lines))
+    assert [each.code for each in report_of(tree).nvidia.xids] == list(range(21, 41))
+
+
 def test_nvidia_smi_that_fails_gives_its_words_and_the_kernels(tree: Tree) -> None:
     tree.nvidia_smi("echo 'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.'; exit 9")
     tree.write("dev/kmsg", "4,1,2,-;NVRM: This PCI I/O region assigned to your NVIDIA device is invalid\n")

@@ -112,7 +112,7 @@ def test_libvirt_defines_the_domain(name: str) -> None:
 
 def test_hostile_names_stay_text() -> None:
     hostile = """x"/><devices/><!-- ' & ]]> {{ 7*7 }} é"""
-    plan = replace(PLANS["one-gpu"], owner=hostile, name=hostile, owner_uid=hostile, cpuset=hostile)
+    plan = replace(PLANS["one-gpu"], owner=hostile, name=hostile, owner_uid=hostile, emulator_cpuset=hostile)
     root = ElementTree.fromstring(_xml(plan))
     mark = root.find(f"metadata/{MARK}")
     assert mark is not None
