@@ -1,6 +1,6 @@
 """The seam to a hypervisor: what a VM's life needs of one host, and nothing of how it is done.
 
-Four small protocols (inventory, volumes, devices, domains) under one connection. Every implementation passes
+Small protocols (inventory, volumes, devices, domains, networks) under one connection. Every implementation passes
 tests/contract/test_hypervisor.py. Every call is safe to repeat: what is already so is success. No call waits for a guest;
 whatever takes long is asked about again later. Errors, anywhere: HostUnreachable, HostTimeout, HypervisorError.
 """
@@ -8,17 +8,18 @@ whatever takes long is asked about again later. Errors, anywhere: HostUnreachabl
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Protocol, Self
 
 from provisioner.drivers.host_events import Listener
+from provisioner.drivers.networks import Networks
+from provisioner.drivers.records import Records
+from provisioner.drivers.volumes import Volumes
+from provisioner.model.examination import HostExamination, ScrubResult
 from provisioner.model.gpu_host import GPUHostStatus, GpuRule, KvmVerdict
 from provisioner.model.pci import PciFunction
-
-Progress = Callable[[int, int], None]
-"""Called with (bytes done, bytes in all); all is 0 where it is not known."""
 
 
 class DomainState(enum.StrEnum):
@@ -44,16 +45,6 @@ class Domain:
     """PCI addresses on the host that it has or would have when running."""
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """One volume in a storage pool."""
-
-    name: str
-    path: str
-    capacity_bytes: int
-    allocation_bytes: int
-
-
 class Inventory(Protocol):
     """What the host has."""
 
@@ -64,48 +55,20 @@ class Inventory(Protocol):
         """
         ...
 
+    def examine(self, addresses: Sequence[str], *, timeout_s: float) -> HostExamination:
+        """The host from inside, with these functions and every member of their groups; one that is not there is left out.
+
+        A host that can only be reached through libvirt gives an examination without a source that says why. Changes nothing.
+        """
+        ...
+
     def prove_kvm(self, *, timeout_s: float) -> KvmVerdict:
         """Start a tiny guest under KVM and see whether it runs; leaves nothing behind. Takes up to `timeout_s`."""
         ...
 
 
-class Volumes(Protocol):
-    """Storage of one pool of the host."""
-
-    def find(self, pool: str, name: str) -> Volume | None:
-        """The volume, or None. Refreshes the pool if it is not found at first."""
-        ...
-
-    def create(self, pool: str, name: str, *, size_bytes: int, base: str = "", image_format: str = "qcow2") -> Volume:
-        """Make a volume, empty or as an overlay over the volume `base` of the same pool; one that exists is returned as it is.
-
-        Raises:
-            NotFound: the pool or the base does not exist.
-        """
-        ...
-
-    def upload(self, pool: str, name: str, content: BinaryIO, *, size_bytes: int, progress: Progress | None = None) -> Volume:
-        """Make a raw file volume of exactly this content (an ISO, a qcow2 file as it is).
-
-        It appears under its name only when complete: a broken upload never looks like a good one. One that exists is replaced.
-        """
-        ...
-
-    def resize(self, pool: str, name: str, *, size_bytes: int) -> Volume:
-        """Grow the volume; shrinking is refused with Unsupported."""
-        ...
-
-    def delete(self, pool: str, name: str) -> None:
-        """Delete it if it exists."""
-        ...
-
-    def list(self, pool: str, *, prefix: str = "") -> tuple[Volume, ...]:
-        """Volumes whose name begins with `prefix`, by name."""
-        ...
-
-
 class Devices(Protocol):
-    """Host PCI functions and their drivers."""
+    """Host PCI functions and their drivers. What may block in the kernel does so in a process of the host's, never in ours."""
 
     def functions(self, addresses: Sequence[str]) -> tuple[PciFunction, ...]:
         """How these functions are now, in the order asked.
@@ -119,17 +82,41 @@ class Devices(Protocol):
         """Put the function on vfio-pci.
 
         Raises:
+            NotFound: it is not there.
             DeviceBusy: something holds it.
             HostTimeout: it did not return in time; the driver's state is then unknown.
         """
         ...
 
-    def restore(self, address: str, *, driver: str, timeout_s: float) -> None:
-        """Give the function back to `driver` (empty: to none or whichever the kernel chooses). Raises as `bind_vfio`."""
+    def restore(self, address: str, *, driver: str, override: str = "", timeout_s: float) -> None:
+        """Give the function back to `driver` (empty: to none or whichever the kernel chooses), with that driver_override.
+
+        Raises as `bind_vfio`.
+        """
         ...
 
-    def reset(self, address: str, *, timeout_s: float) -> None:
-        """Reset a function that nobody uses. Raises as `bind_vfio`."""
+    def reset(self, address: str, *, timeout_s: float) -> str:
+        """Reset a function that nobody uses, neither a process nor a driver of the host's, and see that it answers afterwards.
+
+        Where it can only be reset with its bus, every function of its group must be on vfio-pci; they are reset with it.
+
+        Returns the kernel's name of the method; empty where the host could not be asked and vfio-pci resets it by itself.
+
+        Raises:
+            Unsupported: it has no reset method.
+            HypervisorError: the reset failed, or the device did not come back from it.
+            NotFound, DeviceBusy, HostTimeout: as `bind_vfio`.
+        """
+        ...
+
+    def scrub(self, address: str, *, command: str, timeout_s: float) -> ScrubResult:
+        """Run the operator's command on the host, `{address}` in it replaced; it may fail, and its result says so.
+
+        Raises:
+            Unsupported: no command can be run on that host.
+            NotFound, DeviceBusy: as `reset`.
+            HostTimeout: it did not end in time and was killed.
+        """
         ...
 
 
@@ -254,8 +241,18 @@ class Hypervisor(Protocol):
         ...
 
     @property
+    def networks(self) -> Networks:
+        """Its networks."""
+        ...
+
+    @property
     def console(self) -> Console:
         """What guests print."""
+        ...
+
+    @property
+    def records(self) -> Records:
+        """What is written on its domains about their VMs."""
         ...
 
     def subscribe(self, listener: Listener) -> None:

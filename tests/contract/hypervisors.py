@@ -38,6 +38,8 @@ class Bench:
     pool: str = "default"
     network: str = ""
     """For domains that shall have an interface; empty: they have none."""
+    lan: str = "default"
+    """A libvirt network with DHCP, to reserve addresses on."""
     rules: tuple[GpuRule, ...] = ANY_DISPLAY
     gaps: frozenset[str] = frozenset()
     """Calls that this host cannot do, and says so with Unsupported."""
@@ -216,8 +218,8 @@ def simulated_bench() -> Bench:
 
 
 LIBVIRT_TEST_GAPS = frozenset(
-    {"volumes.upload", "volumes.resize", "volumes.capacity", "devices", "domains.eject", "inventory.prove_kvm"}
-    | {"console.tail", "console.attach"}
+    {"volumes.upload", "volumes.resize", "volumes.capacity", "volumes.lock", "devices", "domains.eject", "inventory.prove_kvm"}
+    | {"console.tail", "console.attach", "networks.filters", "networks.publish"}
 )
 """What libvirt's test driver has no code for; it also knows no exclusive devices."""
 

@@ -111,3 +111,23 @@ def write_until_killed(path: Path, who: str, connection: Connection) -> None:
                 with contextlib.suppress(NotFound):
                     store.delete(made.key)
                 connection.send(("deleted", made.metadata.name))
+
+
+def use_secret_until_told(path: Path, connection: Connection) -> None:
+    """Read and write a Secret again and again until the other side says something; say how often, or what went wrong."""
+    from provisioner.model.errors import Conflict, HikubeError
+    from provisioner.model.secret import Secret, SecretSpec
+
+    rounds = 0
+    try:
+        with opened(path) as store:
+            while not connection.poll():
+                known = store.get(Secret, "access", namespace="default")
+                data = {"number": str(int(known.spec.data["number"]) + 1)}
+                with contextlib.suppress(Conflict):
+                    store.update(known.model_copy(update={"spec": SecretSpec(data=data)}))
+                    rounds += 1
+    except HikubeError as error:
+        connection.send(str(error))
+    else:
+        connection.send(rounds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from provisioner.drivers.hypervisor import DomainState
-from provisioner.model.errors import DeviceBusy, HypervisorError, NotFound
+from provisioner.model.errors import DeviceBusy, HypervisorError, NotFound, Unsupported
 from tests.contract.hypervisors import LIMIT_S
 
 VFIO = "vfio-pci"
@@ -34,6 +34,10 @@ class TestDevices:
             bench.hypervisor.devices.functions([gpu.address, ABSENT_FUNCTION])
         with pytest.raises(NotFound):
             bench.hypervisor.devices.bind_vfio(ABSENT_FUNCTION, timeout_s=LIMIT_S)
+        with pytest.raises(NotFound):
+            bench.hypervisor.devices.restore(ABSENT_FUNCTION, driver="", timeout_s=LIMIT_S)
+        with pytest.raises(NotFound):
+            bench.hypervisor.devices.reset(ABSENT_FUNCTION, timeout_s=LIMIT_S)
 
     def test_binding_twice_and_going_home_twice(self, bench, gpu):
         devices = bench.hypervisor.devices
@@ -50,10 +54,41 @@ class TestDevices:
         devices.restore(gpu.address, driver=VFIO, timeout_s=LIMIT_S)
         assert devices.functions([gpu.address])[0].driver == VFIO
 
-    def test_a_free_function_can_be_reset(self, bench, gpu):
-        bench.hypervisor.devices.bind_vfio(gpu.address, timeout_s=LIMIT_S)
-        bench.hypervisor.devices.reset(gpu.address, timeout_s=LIMIT_S)
+    def test_a_free_function_can_be_reset_by_a_method_of_the_kernels(self, bench, gpu):
+        bind_group(bench, gpu)
+        method = bench.hypervisor.devices.reset(gpu.address, timeout_s=LIMIT_S)
+        look = bench.hypervisor.inventory.examine([gpu.address], timeout_s=LIMIT_S)
+        assert method == "" if not look.is_known else method in look.function(gpu.address).reset_methods
+        assert not look.is_known or look.function(gpu.address).config_alive
         assert bench.hypervisor.devices.functions([gpu.address])[0].driver == VFIO
+
+    def test_a_function_that_the_host_uses_itself_is_neither_reset_nor_scrubbed(self, bench, gpu):
+        if not gpu.function.driver or not bench.hypervisor.inventory.examine([], timeout_s=LIMIT_S).is_known:
+            pytest.skip(f"nobody can tell whether {gpu.address} on {bench.uri} is in use")
+        with pytest.raises(DeviceBusy, match=gpu.function.driver):
+            bench.hypervisor.devices.reset(gpu.address, timeout_s=LIMIT_S)
+        with pytest.raises(DeviceBusy, match=gpu.function.driver):
+            bench.hypervisor.devices.scrub(gpu.address, command="true", timeout_s=LIMIT_S)
+        assert bench.hypervisor.devices.functions([gpu.address])[0].driver == gpu.function.driver
+
+    def test_the_operators_command_is_run_for_a_free_function(self, bench, gpu):
+        devices = bench.hypervisor.devices
+        if not bench.hypervisor.inventory.examine([], timeout_s=LIMIT_S).is_known:
+            with pytest.raises(Unsupported):
+                devices.scrub(gpu.address, command="true", timeout_s=LIMIT_S)
+            return
+        devices.bind_vfio(gpu.address, timeout_s=LIMIT_S)
+        result = devices.scrub(gpu.address, command="test -e /sys/bus/pci/devices/{address}", timeout_s=LIMIT_S)
+        assert (result.exit_status, result.output_tail) == (0, "")
+
+    def test_an_override_is_given_back_as_it_was(self, bench, gpu):
+        devices, inventory = bench.hypervisor.devices, bench.hypervisor.inventory
+        if not inventory.examine([], timeout_s=LIMIT_S).is_known:
+            pytest.skip(f"overrides cannot be seen on {bench.uri}")
+        for driver, override in ((VFIO, VFIO), (VFIO, ""), (gpu.function.driver, "")):
+            devices.restore(gpu.address, driver=driver, override=override, timeout_s=LIMIT_S)
+            now = inventory.examine([gpu.address], timeout_s=LIMIT_S).function(gpu.address)
+            assert (now.driver, now.driver_override) == (driver, override)
 
     def test_what_a_running_domain_has_is_not_touched(self, bench, gpu):
         devices, addresses = bench.hypervisor.devices, bind_group(bench, gpu)
@@ -62,6 +97,8 @@ class TestDevices:
             devices.restore(gpu.address, driver=gpu.function.driver or "pci-stub", timeout_s=LIMIT_S)
         with pytest.raises(DeviceBusy):
             devices.reset(gpu.address, timeout_s=LIMIT_S)
+        with pytest.raises((DeviceBusy, Unsupported)):
+            devices.scrub(gpu.address, command="true", timeout_s=LIMIT_S)
         assert devices.functions([gpu.address])[0].driver == VFIO
         bench.clean()
 

@@ -90,6 +90,16 @@ class TestList:
 
 
 class TestCreate:
+    def test_what_exists_outside_already_keeps_its_identity(self, bench, store):
+        known = vm("trainer", uid="uid-of-its-domain", creation_timestamp="2020-01-01T00:00:00Z", generation=7)
+        created = store.create(known, keeps_identity=True)
+        assert created.metadata.uid == "uid-of-its-domain"
+        assert created.metadata.creation_timestamp == "2020-01-01T00:00:00Z"
+        assert created.metadata.generation == 1
+        assert store.create(vm("other"), keeps_identity=True).metadata.uid not in ("", "uid-of-its-domain")
+        with pytest.raises(AlreadyExists):
+            store.create(known, keeps_identity=True)
+
     def test_the_store_sets_what_is_its_own(self, bench, store):
         created = store.create(vm("trainer", uid="mine", resource_version="7", generation=7, creation_timestamp="never"))
         assert created.metadata.uid not in ("", "mine")

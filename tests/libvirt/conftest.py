@@ -18,7 +18,7 @@ POOL = "default"
 
 @pytest.fixture(scope="session")
 def daemon() -> Iterator[PrivateDaemon]:
-    """A libvirtd of our own with an active pool named `default`."""
+    """A libvirtd of our own with an active pool named `default` and an active NAT network named `lan`."""
     lacking = missing()
     if lacking:
         pytest.skip(lacking)
@@ -26,6 +26,7 @@ def daemon() -> Iterator[PrivateDaemon]:
     try:
         started.start()
         started.make_pool(POOL)
+        started.make_network("lan")
         yield started
     finally:
         started.stop()

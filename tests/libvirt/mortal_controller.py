@@ -3,8 +3,8 @@
     python -m tests.libvirt.mortal_controller DATABASE CACHE WHERE
 
 WHERE is `after:STEP` (killed when the step has finished), `undone:STEP` (killed when it has been undone), or `never`. Killed
-means SIGKILL to itself: no handler, no flush, nothing said. Without a death it ends when its VM is Ready, or gone; exit 3 if
-that took too long. Prints one line per step.
+means SIGKILL to itself: no handler, no flush, nothing said. Without a death it ends when its VM is Ready, or gone and its GPUs
+clean and free; `after:STEP` may be a step of their cleaning. Exit 3 if that took too long. Prints one line per step.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from provisioner.clocks import SystemClock, SystemIdentifiers
 from provisioner.lab import time_scale
 from provisioner.lifecycle.assembly import build_controller
 from provisioner.model.errors import NotFound
+from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.metadata import Key, find_condition
 from provisioner.model.tables import Tables
 from provisioner.model.virtual_machine import Phase, VirtualMachine
@@ -42,7 +43,7 @@ class Death:
 
     def step_finished(self, key: Key, step: str, duration_s: float, message: str) -> None:
         """Die here?"""
-        if key.name == VM:
+        if key.name == VM or key.kind == GPUClaim.KIND:
             print(f"{step} {duration_s:.1f}s {message}", flush=True)
             self._perhaps("after", step)
 
@@ -62,11 +63,11 @@ class Death:
 
 
 def is_over(store: Store) -> bool:
-    """Whether the VM is where it was going: Ready, given up, or gone."""
+    """Whether the VM is where it was going: Ready, given up, or gone with its GPUs free."""
     try:
         vm = store.get(VirtualMachine, VM, namespace="default")
     except NotFound:
-        return True
+        return not store.list(GPUClaim).items
     if vm.is_being_deleted:
         return False
     ready = find_condition(vm.status.conditions, "Ready")

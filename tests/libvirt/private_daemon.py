@@ -1,8 +1,9 @@
 """A libvirtd and virtlogd of our own, out of sight of any other on this machine.
 
-They run in mount and PID namespaces of their own: their configuration, state and sockets are directories of the test's, bound
-over the places where libvirt looks for them, and everything that they start (QEMU, dnsmasq) dies with the namespace's first
-process. The socket is reachable from outside through the directory, as `qemu:///system?socket=…`.
+They run in mount, PID and network namespaces of their own: their configuration, state and sockets are directories of the
+test's, bound over the places where libvirt looks for them, and everything that they start (QEMU, dnsmasq) dies with the
+namespace's first process; so do their bridges and rules. The socket is reachable from outside through the directory, as
+`qemu:///system?socket=…`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PROGRAMS = ("unshare", "nsenter", "virsh", "libvirtd", "virtlogd", "qemu-system-x86_64", "qemu-img")
+PROGRAMS = ("unshare", "nsenter", "ip", "virsh", "libvirtd", "virtlogd", "dnsmasq", "qemu-system-x86_64", "qemu-img")
 LIMIT_S = 60.0
 _BOUND = {
     "run": "/run/libvirt",
@@ -36,6 +37,15 @@ cgroup_controllers = []
 namespaces = []
 remember_owner = 0
 """
+_NETWORK = """
+<network>
+  <name>{name}</name>
+  <forward mode="nat"/>
+  <ip address="192.168.199.1" netmask="255.255.255.0">
+    <dhcp><range start="192.168.199.10" end="192.168.199.200"/></dhcp>
+  </ip>
+</network>
+"""
 _LIBVIRTD_CONF = """
 auth_unix_rw = "none"
 unix_sock_dir = "/run/libvirt"
@@ -49,7 +59,8 @@ def missing() -> str:
     absent = [program for program in PROGRAMS if shutil.which(program) is None]
     if absent:
         return f"not installed: {', '.join(absent)}"
-    probe = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--mount-proc", "true"], capture_output=True, check=False)
+    flags = ["--mount", "--net", "--pid", "--fork", "--mount-proc"]
+    probe = subprocess.run(["unshare", *flags, "true"], capture_output=True, check=False)
     return "" if probe.returncode == 0 else "namespaces cannot be made here"
 
 
@@ -72,10 +83,11 @@ class PrivateDaemon:
         binds = [f"mount --bind {self.root / name} {place}" for name, place in _BOUND.items()]
         # The shell is the first process of its namespace, and its loop takes the dead off the process table.
         script = " && ".join([*binds, "touch /run/libvirt/ready", "while :; do sleep 0.2; done"])
-        flags = ["--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "--kill-child=KILL"]
+        flags = ["--mount", "--propagation", "private", "--net", "--pid", "--fork", "--mount-proc", "--kill-child=KILL"]
         self._space = subprocess.Popen(["unshare", *flags, "sh", "-c", script], preexec_fn=_die_with_the_tests)
         until(lambda: (self.root / "run" / "ready").exists(), "the namespace is not ready")
-        self._inside("virtlogd", "--daemon", "--pid-file", "/run/libvirt/virtlogd.pid")
+        self.inside("ip", "link", "set", "lo", "up")
+        self.inside("virtlogd", "--daemon", "--pid-file", "/run/libvirt/virtlogd.pid")
         self.start_libvirtd()
 
     def make_pool(self, name: str) -> None:
@@ -90,10 +102,18 @@ class PrivateDaemon:
         ):
             subprocess.run([*virsh, *command], check=True, timeout=LIMIT_S, stdout=subprocess.DEVNULL)
 
+    def make_network(self, name: str) -> None:
+        """Define and start a NAT network; its bridge, its rules and its dnsmasq are in the daemons' namespace."""
+        place = self.root / f"{name}.xml"
+        place.write_text(_NETWORK.format(name=name))
+        virsh = ["virsh", "--connect", self.uri]
+        for command in (["net-define", str(place)], ["net-start", name]):
+            subprocess.run([*virsh, *command], check=True, timeout=LIMIT_S, stdout=subprocess.DEVNULL)
+
     def start_libvirtd(self) -> None:
         """Start libvirtd, and wait until it answers on its socket."""
         with (self.root / "log" / "libvirtd.log").open("ab") as log:
-            self._inside("libvirtd", "--daemon", "--pid-file", "/run/libvirt/libvirtd.pid", stderr=log)
+            self.inside("libvirtd", "--daemon", "--pid-file", "/run/libvirt/libvirtd.pid", stderr=log)
         until(self._answers, "libvirtd does not answer")
 
     def kill_libvirtd(self) -> None:
@@ -130,10 +150,14 @@ class PrivateDaemon:
             self._space.wait(LIMIT_S)
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def _inside(self, *argv: str, stderr: object = None) -> None:
-        first = self._first_process()
-        command = ["nsenter", "--target", str(first), "--mount", "--pid", *argv]
+    def inside(self, *argv: str, stderr: object = None) -> None:
+        """Run a program where the daemons are; it must succeed."""
+        command = [*self.entry(), *argv]
         subprocess.run(command, check=True, timeout=LIMIT_S, stdout=subprocess.DEVNULL, stderr=stderr)  # type: ignore[call-overload]
+
+    def entry(self) -> list[str]:
+        """What to put before a command line for it to run where the daemons are."""
+        return ["nsenter", "--target", str(self._first_process()), "--mount", "--pid", "--net"]
 
     def _first_process(self) -> int:
         assert self._space is not None

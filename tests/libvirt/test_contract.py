@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
+from provisioner.drivers.hypervisor import DomainState
+from templates.domain.parked import render_parked
 from tests.contract.hypervisors import Bench
 from tests.contract.test_hypervisor import TestConnector, TestInventory
 from tests.contract.test_hypervisor_console import TestConsole
 from tests.contract.test_hypervisor_domains import TestDomains
 from tests.contract.test_hypervisor_events import TestEvents
+from tests.contract.test_hypervisor_networks import TestNetworks
+from tests.contract.test_hypervisor_records import TestRecords
 from tests.contract.test_hypervisor_volumes import TestVolumes
 
-__all__ = ["TestConnector", "TestConsole", "TestDomains", "TestEvents", "TestInventory", "TestVolumes"]
+__all__ = [
+    "TestConnector",
+    "TestConsole",
+    "TestDomains",
+    "TestEvents",
+    "TestInventory",
+    "TestNetworks",
+    "TestRecords",
+    "TestVolumes",
+]
 
 
 @pytest.fixture
@@ -24,7 +38,16 @@ def bench(daemon, connector) -> Iterator[Bench]:
         domain_type="qemu",
         dead_uri="qemu+unix:///system?socket=/nonexistent/libvirt-sock",
         kill=daemon.kill_qemu,
-        gaps=frozenset({"devices"}),
+        lan="lan",
+        gaps=frozenset({"devices", "networks.publish"}),
     )
     yield made
     made.clean()
+
+
+def test_the_domain_of_a_stopped_vm_is_taken_and_bears_its_record(bench) -> None:
+    name, text = bench.name(), '{"spec": "<&>"}'
+    xml = render_parked(name, uuid=str(uuid4()), owner_uid="uid-7", owner="default/x", record=text, domain_type="qemu")
+    defined = bench.hypervisor.domains.define(xml)
+    assert (defined.owner_uid, defined.functions, defined.state) == ("uid-7", (), DomainState.OFF)
+    assert bench.hypervisor.records.read(name) == text

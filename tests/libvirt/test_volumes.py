@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import threading
 
@@ -139,3 +140,56 @@ def test_looking_for_a_volume_is_no_failure_while_another_one_is_being_made(host
     while maker.is_alive():
         assert host.volumes.find(POOL, f"{name}.absent") is None
     until(lambda: host.volumes.find(POOL, name) is not None, "it was not made")
+
+
+class Recorded(io.BytesIO):
+    """Content that knows where reading began."""
+
+    began = -1
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.began = offset
+        return super().seek(offset, whence)
+
+
+def test_an_upload_with_an_identity_goes_on_where_its_connection_was_lost(daemon, connector, name, libvirt_qemu_uri):
+    content = os.urandom(MIB) * 100
+    failures = []
+
+    def die(done: int, _all: int) -> None:
+        if done >= 70 * MIB and not failures:
+            failures.append(done)
+            daemon.kill_libvirtd()
+
+    volumes = connector.connect(libvirt_qemu_uri).volumes
+    with pytest.raises(HostUnreachable):
+        volumes.upload(POOL, name, io.BytesIO(content), size_bytes=len(content), identity="ab" * 32, progress=die)
+    daemon.start_libvirtd()
+    volumes = connector.connect(libvirt_qemu_uri).volumes
+    assert volumes.find(POOL, name) is None
+    again = Recorded(content)
+    made = volumes.upload(POOL, name, again, size_bytes=len(content), identity="ab" * 32)
+    assert again.began == 64 * MIB  # two segments were acknowledged
+    with open(made.path, "rb") as file:
+        assert file.read() == content
+
+
+def test_another_content_of_the_same_name_begins_anew(daemon, connector, name, libvirt_qemu_uri):
+    content = b"x" * 40 * MIB
+    volumes = connector.connect(libvirt_qemu_uri).volumes
+    with pytest.raises(OSError, match="gone"):
+        volumes.upload(POOL, name, Ending(content), size_bytes=len(content), identity="ab" * 32)
+    other = Recorded(b"y" * 40 * MIB)
+    made = volumes.upload(POOL, name, other, size_bytes=40 * MIB, identity="cd" * 32)
+    assert other.began == 0
+    with open(made.path, "rb") as file:
+        assert file.read(MIB) == b"y" * MIB
+
+
+class Ending(io.BytesIO):
+    """Content that cannot be read to its end."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= 36 * MIB:
+            raise OSError("the disk that this was read from is gone")
+        return super().read(size)

@@ -1,8 +1,7 @@
 """The way to a guest: straight over TCP, or through the SSH of the host that it runs on.
 
-A guest behind its host's NAT is reached by the system's own `ssh -W`, with the options that libvirt's ssh transport takes from
-the same URI, so that whatever lets libvirt in (an agent, ~/.ssh/config, a wrapper given as `command`) lets this in too. The
-process is ours: it never asks, never becomes a control master, and is killed when the connection is closed.
+A guest behind its host's NAT is reached by the system's own `ssh -W` (see ssh_options). The process is ours, and is killed when
+the connection is closed.
 """
 
 from __future__ import annotations
@@ -14,36 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
-from urllib.parse import parse_qs, unquote, urlsplit
 
-CONNECT_LIMIT_S = 15
+from provisioner.drivers.ssh_options import ssh_argv
+
 SAID_LIMIT = 4096
 """Bytes kept of what ssh says on its standard error."""
-_JUMPING = {"ssh", "libssh", "libssh2"}
 
 
 def jump_argv(host_uri: str, address: str, port: int = 22) -> list[str] | None:
     """The program that carries a connection to `address:port` over its stdin and stdout; None where TCP goes there directly.
 
-    Fit for `ssh -o ProxyCommand=…` too, once joined with shlex. Of the URI's parameters it honours keyfile, command and
-    no_verify, as libvirt's ssh transport does; no_tty is always in force.
+    Fit for `ssh -o ProxyCommand=…` too, once joined with shlex.
     """
-    uri = urlsplit(host_uri)
-    transport = uri.scheme.partition("+")[2]
-    if transport not in _JUMPING or not uri.hostname:
-        return None
-    parameters = {name: values[-1] for name, values in parse_qs(uri.query).items()}
-    options = ["-o", "BatchMode=yes", "-o", "ControlMaster=no", "-o", f"ConnectTimeout={CONNECT_LIMIT_S}"]
-    if uri.port:
-        options += ["-p", str(uri.port)]
-    if uri.username:
-        options += ["-l", unquote(uri.username)]
-    if "keyfile" in parameters:
-        options += ["-i", parameters["keyfile"]]
-    if parameters.get("no_verify", "0") not in {"", "0"}:
-        options += ["-o", "StrictHostKeyChecking=no"]
     target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    return [parameters.get("command", "ssh"), *options, "-W", target, "--", uri.hostname]
+    return ssh_argv(host_uri, "-W", target)
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from hashlib import sha256 as sha256_of
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from provisioner.drivers.hypervisor import Progress
 from provisioner.drivers.images.download import Download, DownloadLimits
 from provisioner.drivers.images.formats import HEAD_BYTES, recognise
 from provisioner.drivers.images.local_files import digest_of, path_of
 from provisioner.drivers.images.protocol import LocalImage
+from provisioner.drivers.volumes import Progress
 from provisioner.model.clock import Clock
 from provisioner.model.errors import ImageError, ImageRefused, InvalidInput
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 import httpx
 
-from provisioner.drivers.hypervisor import Progress
+from provisioner.drivers.volumes import Progress
 from provisioner.model.clock import Clock
 from provisioner.model.errors import ImageError
 

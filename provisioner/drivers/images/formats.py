@@ -38,6 +38,12 @@ _OTHERS = {
     b"PK\x03\x04": "zip",
 }
 
+_RAW = (
+    *((510, b"\x55\xaa"), (0x8001, b"CD001")),
+    *((0x438, b"\x53\xef"), (0, b"XFSB"), (0, b"LUKS\xba\xbe"), (512, b"LABELONE"), (0xFF6, b"SWAPSPACE2")),
+)
+"""Offsets and marks: boot sector or partition table, ISO 9660; ext2 to ext4, XFS, LUKS, LVM, swap."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFormat:
@@ -50,7 +56,8 @@ class ImageFormat:
 def recognise(head: bytes, *, size_bytes: int) -> ImageFormat:
     """The format of an image of that size whose first HEAD_BYTES are `head`.
 
-    Raw means a disk with a boot sector or partition table, or an ISO 9660 image; anything else is not taken for a disk.
+    Raw means a disk with a boot sector, a partition table or a file system, or an ISO 9660 image; anything else is not taken
+    for a disk.
 
     Raises:
         ImageRefused: unknown, a format that must be converted first, or a qcow2 that must not be used.
@@ -61,7 +68,8 @@ def recognise(head: bytes, *, size_bytes: int) -> ImageFormat:
         if head.startswith(magic):
             hint = "convert it with `qemu-img convert -O qcow2`, or unpack it, and give the new file's URL"
             raise ImageRefused("the image cannot be used", why=f"it is {name}, not qcow2 or raw", hint=hint)
-    if size_bytes and size_bytes % 512 == 0 and (head[510:512] == b"\x55\xaa" or head[0x8001:0x8006] == b"CD001"):
+    is_raw = any(head[offset : offset + len(mark)] == mark for offset, mark in _RAW)
+    if size_bytes and size_bytes % 512 == 0 and is_raw:
         return ImageFormat("raw", size_bytes)
     raise ImageRefused("the image cannot be used", why="it is no disk image: neither qcow2, nor a raw disk, nor ISO 9660")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from provisioner.drivers.hypervisor import Progress
+from provisioner.drivers.volumes import Progress
 from provisioner.model.errors import ImageError, InvalidInput
 
 BLOCK_BYTES = 1 << 20

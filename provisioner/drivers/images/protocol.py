@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from provisioner.drivers.hypervisor import Progress
+from provisioner.drivers.volumes import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ type (CPU modes, firmware, passthrough). Memory there is in KiB, here in MiB.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -64,8 +65,24 @@ def parse_domain(xml: str) -> DomainDocument:
 
 
 def _numa_node(cell: ElementTree.Element) -> NumaNode:
-    cpus = sorted(int(cpu.get("id", "0")) for cpu in cell.findall("cpus/cpu"))
-    return NumaNode(id=int(cell.get("id", "0")), memory_mib=int(cell.findtext("memory", "0")) // 1024, cpus=tuple(cpus))
+    found = cell.findall("cpus/cpu")
+    return NumaNode(
+        id=int(cell.get("id", "0")),
+        memory_mib=int(cell.findtext("memory", "0")) // 1024,
+        cpus=tuple(sorted(int(cpu.get("id", "0")) for cpu in found)),
+        cores=_cores(found),
+    )
+
+
+def _cores(cpus: Sequence[ElementTree.Element]) -> tuple[tuple[int, ...], ...]:
+    """CPUs that are threads of one core; empty where libvirt does not say."""
+    if any(cpu.get("core_id") is None for cpu in cpus):
+        return ()
+    cores: dict[tuple[str, ...], list[int]] = {}
+    for cpu in cpus:
+        place = tuple(cpu.get(name, "") for name in ("socket_id", "die_id", "cluster_id", "core_id"))
+        cores.setdefault(place, []).append(int(cpu.get("id", "0")))
+    return tuple(sorted(tuple(sorted(threads)) for threads in cores.values()))
 
 
 def _domain_types(root: ElementTree.Element) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ _CLASS_OF_CODE: dict[int, type[HikubeError]] = {
     libvirt.VIR_ERR_NO_STORAGE_POOL: NotFound,
     libvirt.VIR_ERR_NO_STORAGE_VOL: NotFound,
     libvirt.VIR_ERR_NO_NODE_DEVICE: NotFound,
+    libvirt.VIR_ERR_NO_NWFILTER: NotFound,
     libvirt.VIR_ERR_NO_DOMAIN_METADATA: NotFound,
     libvirt.VIR_ERR_OPERATION_INVALID: Conflict,
     libvirt.VIR_ERR_DOM_EXIST: AlreadyExists,
@@ -93,7 +94,7 @@ def code_of(error: libvirt.libvirtError) -> int:
 
 
 def is_not_found(error: libvirt.libvirtError) -> bool:
-    """Whether it says that a domain, pool, volume, device or mark is not there."""
+    """Whether it says that a domain, pool, volume, network, filter, device or mark is not there."""
     return _CLASS_OF_CODE.get(code_of(error)) is NotFound
 
 

@@ -1,15 +1,18 @@
-"""One host behind libvirt: the four parts of the seam and the console over one shared connection."""
+"""One host behind libvirt: the parts of the seam and the console over one shared connection."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from provisioner.drivers.host_events import Listener
+from provisioner.drivers.host_shell.opening import shell_for, why_no_shell
 from provisioner.drivers.libvirt.connection import Connection
 from provisioner.drivers.libvirt.console import LibvirtConsole
 from provisioner.drivers.libvirt.devices import LibvirtDevices
 from provisioner.drivers.libvirt.domains import LibvirtDomains
 from provisioner.drivers.libvirt.inventory import LibvirtInventory
+from provisioner.drivers.libvirt.networks import LibvirtNetworks
+from provisioner.drivers.libvirt.records import LibvirtRecords
 from provisioner.drivers.libvirt.volumes import LibvirtVolumes
 
 
@@ -21,7 +24,9 @@ class LibvirtHypervisor:
         self.volumes = LibvirtVolumes(connection)
         self.devices = LibvirtDevices(connection)
         self.domains = LibvirtDomains(connection)
+        self.networks = LibvirtNetworks(connection, shell=shell_for(connection.uri), why_no_shell=why_no_shell(connection.uri))
         self.console = LibvirtConsole(connection, another=another)
+        self.records = LibvirtRecords(connection)
         self._connection = connection
         self._on_close: Callable[[], None] | None = on_close
 

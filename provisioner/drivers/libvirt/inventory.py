@@ -2,7 +2,7 @@
 
 Reads only; the one exception is `prove_kvm`, which starts a guest of a few hundred bytes. The number of round trips is one per
 PCI function and about a dozen more; all of them go to the host in one operation under one time limit. What the API cannot tell
-(BAR sizes, reset methods) is left empty.
+(BAR sizes, reset methods) is left empty: `examine` sees it from inside the host.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from xml.etree import ElementTree
 
 import libvirt
 
-from provisioner.drivers.libvirt import capabilities, kvm_probe, nodedev
+from provisioner.drivers.host_shell import shell_for, why_no_shell
+from provisioner.drivers.host_shell.examining import examine
+from provisioner.drivers.libvirt import capabilities, kvm_probe, network_looks, nodedev
 from provisioner.drivers.libvirt.connection import Connection
 from provisioner.drivers.libvirt.errors import is_not_found
-from provisioner.model.gpu_host import GPUHostStatus, GpuRule, HostCapabilities, HostNetwork, KvmVerdict, StoragePool
+from provisioner.model.examination import HostExamination
+from provisioner.model.gpu_host import GPUHostStatus, GpuRule, HostCapabilities, KvmVerdict, StoragePool
 
 _SURVEY_TIMEOUT_S = 120.0
 """The first look at a host makes its libvirtd probe QEMU, which takes seconds, and much longer under emulation."""
@@ -33,6 +36,13 @@ class LibvirtInventory:
         """Everything of the status but `kvm`, `quarantined`, `conditions` and `last_seen`, which are the caller's."""
         what = "cannot take stock of the host"
         return self._connection.run(lambda raw: _survey(raw, rules), what=what, timeout_s=_SURVEY_TIMEOUT_S)
+
+    def examine(self, addresses: Sequence[str], *, timeout_s: float) -> HostExamination:
+        """See the protocol. libvirt is not asked: its port leads to libvirt only, and its view of devices is a cached one."""
+        shell = shell_for(self._connection.uri)
+        if shell is None:
+            return HostExamination(why_not=why_no_shell(self._connection.uri))
+        return examine(shell, addresses, timeout_s=timeout_s)
 
     def prove_kvm(self, *, timeout_s: float) -> KvmVerdict:
         """Start a tiny guest under KVM and see whether it runs; leaves nothing behind. `checked` is the caller's to set."""
@@ -52,7 +62,8 @@ def _survey(raw: libvirt.virConnect, rules: Sequence[GpuRule]) -> GPUHostStatus:
         gpus=nodedev.gpus(pci_nodes(raw), rules),
         capabilities=_capabilities(raw, host),
         storage_pools=tuple(sorted(_pools(raw), key=lambda pool: pool.name)),
-        networks=tuple(sorted(_networks(raw), key=lambda network: network.name)),
+        networks=network_looks.networks(raw),
+        interfaces=network_looks.interfaces(raw),
     )
 
 
@@ -104,15 +115,6 @@ def _pools(raw: libvirt.virConnect) -> list[StoragePool]:
                 available_bytes=int(root.findtext("available", "0")),
             )
         )
-    return found
-
-
-def _networks(raw: libvirt.virConnect) -> list[HostNetwork]:
-    found: list[HostNetwork] = []
-    for network in raw.listAllNetworks():
-        forward = ElementTree.fromstring(network.XMLDesc()).find("forward")  # noqa: S314  written by libvirtd
-        mode = "" if forward is None else forward.get("mode", "nat")
-        found.append(HostNetwork(name=network.name(), active=bool(network.isActive()), forward=mode))
     return found
 
 

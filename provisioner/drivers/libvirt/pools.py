@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 import libvirt
 
-from provisioner.drivers.hypervisor import Volume
 from provisioner.drivers.libvirt import upload_mark
 from provisioner.drivers.libvirt.errors import code_of, is_not_found
+from provisioner.drivers.volumes import PoolSpace, Volume
 
 _BUSY = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_OPERATION_INVALID})
 _RACED = frozenset({libvirt.VIR_ERR_STORAGE_VOL_EXIST, libvirt.VIR_ERR_OPERATION_FAILED, libvirt.VIR_ERR_INTERNAL_ERROR})
@@ -68,6 +68,15 @@ def read_if_there(volume: libvirt.virStorageVol) -> Volume | None:
         if is_not_found(error):
             return None
         raise
+
+
+def space(pool: libvirt.virStoragePool) -> PoolSpace:
+    """What the pool has to give; nothing if it is not active."""
+    if not pool.isActive():
+        return PoolSpace(is_active=False, capacity_bytes=0, available_bytes=0)
+    refresh(pool)
+    _, capacity, _, available = pool.info()
+    return PoolSpace(is_active=True, capacity_bytes=int(capacity), available_bytes=int(available))
 
 
 def path_and_format(volume: libvirt.virStorageVol) -> tuple[str, str]:

@@ -23,15 +23,16 @@ def upload(
     *,
     size_bytes: int,
     on_sent: Callable[[int], None],
+    offset: int = 0,
 ) -> None:
-    """Write exactly `size_bytes` of `content` into the volume, telling `on_sent` how many bytes went so far.
+    """Write exactly `size_bytes` of `content` into the volume from `offset` on, telling `on_sent` how many bytes went so far.
 
     Raises:
         InvalidInput: the content has fewer bytes.
     """
     stream = raw.newStream()
     try:
-        volume.upload(stream, 0, size_bytes, 0)
+        volume.upload(stream, offset, size_bytes, 0)
         sent = 0
         while sent < size_bytes:
             piece = content.read(min(_PIECE_BYTES, size_bytes - sent))

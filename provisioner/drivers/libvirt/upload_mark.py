@@ -1,7 +1,8 @@
 """The mark that hides a volume while it is being uploaded: a volume `<name>.uploading` beside it.
 
-It is sparse, and its size is a random number that says whose it is: who finds another number at the end has been overtaken by
-another upload of the same name, whose business the mark now is.
+It is sparse, and its size is a number that says whose it is (random, or made from the content of an upload that can be
+resumed): who finds another number at the end has been overtaken by another upload of the same name, whose business the mark
+now is.
 """
 
 from __future__ import annotations
@@ -31,13 +32,34 @@ def hidden(pool: libvirt.virStoragePool, name: str, *, what: str) -> Iterator[No
     Raises:
         Conflict: another upload of the same name, or its deletion, overtook this one.
     """
-    token = _put(pool, name)
+    token = token_of(secrets.randbelow(_TOKENS))
+    put(pool, name, token)
     try:
         yield
     except BaseException:
-        _give_up(pool, name, token)
+        give_up(pool, name, token)
         raise
-    mark = _ours(pool, name, token)
+    take_away(pool, name, token, what=what)
+
+
+def token_of(number: int) -> int:
+    """The size of a mark that stands for that number."""
+    return (1 + number % _TOKENS) * _PIECE_BYTES
+
+
+def put(pool: libvirt.virStoragePool, name: str, token: int) -> None:
+    """Set a mark of that size, in place of any other."""
+    clear(pool, name)
+    pool.createXML(volume_xml.render(name + _SUFFIX, size_bytes=token, image_format="raw", allocation_bytes=0), 0)
+
+
+def take_away(pool: libvirt.virStoragePool, name: str, token: int, *, what: str) -> None:
+    """Let the volume be seen.
+
+    Raises:
+        Conflict: the mark is not that one any more.
+    """
+    mark = find(pool, name, token)
     if mark is None:
         raise Conflict(what, why="another upload of the same name, or its deletion, overtook this one")
     mark.delete(0)
@@ -61,22 +83,16 @@ def hidden_names(names: Iterable[str]) -> frozenset[str]:
     return marks | frozenset(name.removesuffix(_SUFFIX) for name in marks)
 
 
-def _put(pool: libvirt.virStoragePool, name: str) -> int:
-    """Set our mark, in place of any other; its number."""
-    clear(pool, name)
-    token = (1 + secrets.randbelow(_TOKENS)) * _PIECE_BYTES
-    pool.createXML(volume_xml.render(name + _SUFFIX, size_bytes=token, image_format="raw", allocation_bytes=0), 0)
-    return token
-
-
-def _ours(pool: libvirt.virStoragePool, name: str, token: int) -> libvirt.virStorageVol | None:
+def find(pool: libvirt.virStoragePool, name: str, token: int) -> libvirt.virStorageVol | None:
+    """The mark, if it is that one."""
     mark = _lookup(pool, name + _SUFFIX)
     return mark if mark is not None and int(mark.info()[1]) == token else None
 
 
-def _give_up(pool: libvirt.virStoragePool, name: str, token: int) -> None:
+def give_up(pool: libvirt.virStoragePool, name: str, token: int) -> None:
+    """Remove the broken volume and its mark, if that can be done."""
     try:
-        mark = _ours(pool, name, token)
+        mark = find(pool, name, token)
         for volume in (_lookup(pool, name), mark) if mark is not None else ():
             if volume is not None:
                 volume.delete(0)

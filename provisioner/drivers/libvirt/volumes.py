@@ -5,7 +5,7 @@ Uploads are made safe by a marker, since libvirt can rename nothing and copying 
     mark -> remove an old volume -> create -> send -> unmark        find() and list() see nothing while the mark is there
 
 A mark that stays behind (a lost connection, a killed process) keeps the broken volume out of sight until the next upload or
-delete of that name. Volumes without a mark, ours or laid there by hand, are complete.
+delete of that name. Volumes without a mark, ours or laid there by hand, are complete. Copies are hidden in the same way.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import BinaryIO
 
 import libvirt
 
-from provisioner.drivers.hypervisor import Progress, Volume
-from provisioner.drivers.libvirt import pools, streams, upload_mark, volume_xml
+from provisioner.drivers.libvirt import cloning, pools, resuming, streams, upload_mark, volume_xml
 from provisioner.drivers.libvirt.calls import Progressing
 from provisioner.drivers.libvirt.connection import Connection
+from provisioner.drivers.volumes import PoolSpace, Progress, Volume
 from provisioner.model.errors import Conflict, NotFound, Unsupported
 
 _CREATE_TIMEOUT_S = 120.0
@@ -61,10 +61,13 @@ class LibvirtVolumes:
 
         return self._connection.run(create, what=what, timeout_s=_CREATE_TIMEOUT_S)
 
-    def upload(self, pool: str, name: str, content: BinaryIO, *, size_bytes: int, progress: Progress | None = None) -> Volume:
+    def upload(
+        self, pool: str, name: str, content: BinaryIO, *, size_bytes: int, identity: str = "", progress: Progress | None = None
+    ) -> Volume:
         """Make a raw file volume of exactly this content; one that exists is replaced.
 
-        It appears under its name only when complete, and stays hidden if the upload breaks.
+        It appears under its name only when complete, and stays hidden if the upload breaks; with an `identity`, the next
+        upload of the same goes on from there.
         `progress` is called in another thread than the caller's, one call at a time.
 
         Raises:
@@ -83,6 +86,11 @@ class LibvirtVolumes:
 
         def upload(raw: libvirt.virConnect) -> Volume:
             place = raw.storagePoolLookupByName(pool)
+            if identity:
+                given = resuming.Content(content, size_bytes, identity)
+                volume = resuming.upload(raw, place, name, given, on_sent=on_sent, what=what)
+                pools.refresh(place)
+                return pools.read(volume)
             with upload_mark.hidden(place, name, what=what):
                 pools.delete(place, name)
                 xml = volume_xml.render(name, size_bytes=size_bytes, image_format="raw", allocation_bytes=0)
@@ -93,6 +101,31 @@ class LibvirtVolumes:
 
         with self._connection.only_one(f"upload {pool}/{name}", what=what):
             return self._connection.run(upload, what=what, timeout_s=_SILENCE_TIMEOUT_S, progressing=progressing)
+
+    def clone(self, pool: str, name: str, *, origin: str, origin_pool: str = "", progress: Progress | None = None) -> Volume:
+        """Make a volume that is a full copy of `origin`, with nothing below it; one that exists is replaced.
+
+        It appears under its name only when complete. `progress` is called in another thread than the caller's.
+
+        Raises:
+            NotFound: a pool or the origin does not exist.
+            Unsupported: the origin's content pretends to be of another format than its name says.
+            Conflict: another copy or upload of that name is on its way here, or took this one's place.
+            HostTimeout: the host does not answer for a minute, or the copy is slower than 10 MB/s.
+        """
+        what = f"cannot copy volume {origin} to {name} in pool {pool}"
+        place, connection = origin_pool or pool, self._connection
+        with connection.only_one(f"upload {pool}/{name}", what=what):
+            total = connection.run(lambda raw: cloning.size_of(raw, place, origin, what=what), what=what)
+            with cloning.watched(connection, pool, name, total_bytes=total, progress=progress) as progressing:
+                return connection.run(
+                    lambda raw: cloning.copy(
+                        raw, raw.storagePoolLookupByName(pool), name, origin=origin, origin_pool=place, what=what
+                    ),
+                    what=what,
+                    timeout_s=_SILENCE_TIMEOUT_S,
+                    progressing=progressing,
+                )
 
     def resize(self, pool: str, name: str, *, size_bytes: int) -> Volume:
         """Grow the volume; shrinking is refused with Unsupported. One of that size is left alone.
@@ -147,6 +180,15 @@ class LibvirtVolumes:
             return tuple(volume for volume in found if volume is not None)
 
         return self._connection.run(collect, what=f"cannot list the volumes of pool {pool}")
+
+    def space(self, pool: str) -> PoolSpace:
+        """What is left in the pool, looked up anew where its host lets us.
+
+        Raises:
+            NotFound: there is no such pool.
+        """
+        what = f"cannot look at pool {pool}"
+        return self._connection.run(lambda raw: pools.space(raw.storagePoolLookupByName(pool)), what=what)
 
 
 def _backing(pool: libvirt.virStoragePool, base: str, *, what: str) -> volume_xml.Backing:

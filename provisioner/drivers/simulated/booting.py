@@ -10,6 +10,7 @@ controller's key is put in place at every boot from the seed that is in the driv
 
 from __future__ import annotations
 
+from provisioner.drivers.simulated.network_state import lease
 from provisioner.drivers.simulated.seed import SeedFacts, read_seed
 from provisioner.drivers.simulated.state import (
     Boot,
@@ -18,12 +19,11 @@ from provisioner.drivers.simulated.state import (
     DomainRecord,
     GuestDisk,
     HostState,
+    NetworkInterface,
     PoolState,
     VolumeState,
 )
 from provisioner.drivers.simulated.world import World
-
-LEASES_PER_NET = 250
 
 
 def boot(state: HostState, record: DomainRecord, *, world: World) -> None:
@@ -64,12 +64,9 @@ def find_volume(state: HostState, disk: DiskDevice) -> tuple[PoolState, VolumeSt
     return None
 
 
-def lease_of(state: HostState, *, mac_address: str) -> str:
-    """The address that this MAC address has, or the next one."""
-    if mac_address not in state.leases:
-        count = len(state.leases)
-        state.leases[mac_address] = f"192.168.{122 + count // LEASES_PER_NET}.{2 + count % LEASES_PER_NET}"
-    return state.leases[mac_address]
+def lease_of(state: HostState, interface: NetworkInterface) -> str:
+    """The address that this interface has, or the next one of its network."""
+    return lease(state.network(interface.network), state.leases, mac_address=interface.mac_address)
 
 
 def _is_bootable(state: HostState, disk: VolumeState) -> bool:
@@ -104,8 +101,8 @@ def _seed(state: HostState, live: DomainConfig) -> SeedFacts | None:
 
 
 def _plan(begun: Boot, live: DomainConfig, *, state: HostState, world: World) -> None:
-    for interface in live.interfaces:
-        lease_of(state, mac_address=interface.mac_address)
+    if not any([lease_of(state, interface) for interface in live.interfaces]):
+        return
     timing, chance = world.timing, world.chance
     begun.address_s = begun.started_s + chance.within(timing.address, "address", begun.id)
     begun.ssh_s = begun.address_s + chance.within(timing.ssh, "ssh", begun.id)

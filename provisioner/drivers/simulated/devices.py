@@ -1,13 +1,21 @@
-"""Simulated PCI functions and the drivers that they are on, with libvirt's refusals and the kernel's."""
+"""Simulated PCI functions and the drivers that they are on, with the refusals of the kernel and of whoever acts there for us.
+
+Where a shell leads to the host, whoever holds a device is seen before anything is touched (DeviceBusy). Where none does, there
+is libvirt alone: an unbind of a held device blocks (HostTimeout), nothing is known of a reset, and no command can run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from provisioner.drivers.simulated.examining import STUCK_PID, holders_of, stuck_helper
+from provisioner.drivers.simulated.function_state import FunctionState
+from provisioner.drivers.simulated.inside import ScrubRun
 from provisioner.drivers.simulated.link import Link
 from provisioner.drivers.simulated.starting import VFIO
-from provisioner.drivers.simulated.state import FunctionState, HostState
-from provisioner.model.errors import DeviceBusy, HostTimeout, HypervisorError, NotFound
+from provisioner.drivers.simulated.state import HostState
+from provisioner.model.errors import DeviceBusy, HostTimeout, HypervisorError, NotFound, Unsupported
+from provisioner.model.examination import ScrubResult
 from provisioner.model.pci import PciFunction
 
 
@@ -25,21 +33,43 @@ class SimulatedDevices:
     def bind_vfio(self, address: str, *, timeout_s: float) -> None:
         """See the protocol."""
         with self._link.call("devices.bind_vfio", subject=address, limit_s=timeout_s) as state:
-            blocks = _move(state, _present(state, address), driver=VFIO)
+            blocks = _move(state, _present(state, address), driver=VFIO, override=VFIO)
         if blocks:
             raise self._blocked("devices.bind_vfio", timeout_s=timeout_s)
 
-    def restore(self, address: str, *, driver: str, timeout_s: float) -> None:
+    def restore(self, address: str, *, driver: str, override: str = "", timeout_s: float) -> None:
         """See the protocol."""
         with self._link.call("devices.restore", subject=address, limit_s=timeout_s) as state:
-            blocks = _move(state, _present(state, address), driver=driver)
+            blocks = _move(state, _present(state, address), driver=driver, override=override)
         if blocks:
             raise self._blocked("devices.restore", timeout_s=timeout_s)
 
-    def reset(self, address: str, *, timeout_s: float) -> None:
+    def reset(self, address: str, *, timeout_s: float) -> str:
         """See the protocol."""
         with self._link.call("devices.reset", subject=address, limit_s=timeout_s) as state:
-            _refuse_active(state, _present(state, address), doing="reset")
+            function = _present(state, address)
+            _refuse_used(state, function, doing="reset")
+            if state.inside.why_not:
+                return ""
+            _refuse_reset(function)
+            return function.note_reset(self._link.host.world.clock.now_s())
+
+    def scrub(self, address: str, *, command: str, timeout_s: float) -> ScrubResult:
+        """See the protocol. Takes as long as the host was told to let it take."""
+        with self._link.call("devices.scrub", subject=address, limit_s=timeout_s) as state:
+            function, inside = _present(state, address), state.inside
+            if inside.why_not:
+                raise Unsupported(f"No command can be run on {state.name}", why=inside.why_not)
+            _refuse_used(state, function, doing="scrubbed")
+            run = ScrubRun(self._link.host.world.clock.now_s(), address, command.replace("{address}", address))
+            inside.note_scrub(run)
+            result = ScrubResult(
+                exit_status=inside.scrub_status, output_tail=inside.scrub_output, duration_s=inside.scrub_takes_s
+            )
+        self._link.host.spend(min(result.duration_s, timeout_s))
+        if result.duration_s > timeout_s:
+            raise self._link.host.timeout("devices.scrub", limit_s=timeout_s)
+        return result
 
     def _blocked(self, call: str, *, timeout_s: float) -> HostTimeout:
         """Writing to `unbind` of a device that somebody has open does not return."""
@@ -64,20 +94,74 @@ def _refuse_active(state: HostState, function: FunctionState, *, doing: str) -> 
         )
 
 
-def _move(state: HostState, function: FunctionState, *, driver: str) -> bool:
+def _refuse_held(state: HostState, function: FunctionState, *, doing: str) -> None:
+    """What somebody has open, or what an earlier operation hangs over, is not touched, where that can be seen."""
+    if function.is_stuck and not state.inside.why_not:
+        raise DeviceBusy(
+            f"{function.address} cannot be {doing}",
+            why=f"an earlier operation on it (pid {STUCK_PID}) is stuck in the kernel",
+            context={"address": function.address, "holders": [stuck_helper(function).as_json()]},
+        )
+    holders = [] if state.inside.why_not else list(holders_of(state, function))
+    if holders:
+        raise DeviceBusy(
+            f"{function.address} cannot be {doing}",
+            why="; ".join(f"{holder.command} (pid {holder.pid}) has {holder.path} open" for holder in holders),
+            context={"address": function.address, "holders": [holder.as_json() for holder in holders]},
+        )
+
+
+def _refuse_used(state: HostState, function: FunctionState, *, doing: str) -> None:
+    """For what must never happen to a function that somebody uses, or that a driver of the host's has."""
+    _refuse_active(state, function, doing=doing)
+    _refuse_held(state, function, doing=doing)
+    if function.driver not in {"", VFIO} and not state.inside.why_not:
+        raise DeviceBusy(
+            f"{function.address} cannot be {doing}",
+            why=f"the host's driver {function.driver} has it; put it on {VFIO} first",
+            context={"address": function.address, "driver": function.driver},
+        )
+
+
+def _refuse_reset(function: FunctionState) -> None:
+    what = f"{function.address} cannot be reset"
+    if not function.config_alive:
+        raise HypervisorError(what, why="its config space reads as all ones: it has fallen off the bus")
+    if not function.reset_methods:
+        raise Unsupported(what, why="the kernel has no method to reset it")
+    if function.reset_failure:
+        raise HypervisorError(what, why=function.reset_failure, context={"method": function.reset_methods[0]})
+
+
+def _move(state: HostState, function: FunctionState, *, driver: str, override: str) -> bool:
     """Put the function on `driver`; True if that blocks because a process has it open. What is already so is success."""
     if driver == function.driver:
+        function.driver_override = override
         return False
-    _refuse_active(state, function, doing=f"put on {driver or 'no driver'}")
+    doing = f"put on {driver or 'no driver'}"
+    _refuse_active(state, function, doing=doing)
     if driver == VFIO and function.is_bridge:
         raise HypervisorError(f"{function.address} cannot be put on {VFIO}", why="it is a bridge, and no endpoint")
-    if function.holder:
+    if driver == VFIO and not function.config_alive:
+        why = "its config space reads as all ones: it has fallen off the bus"
+        raise HypervisorError(f"{function.address} cannot be put on {VFIO}", why=why)
+    _refuse_held(state, function, doing=doing)
+    if function.holder or function.unbind_blocks:
+        _get_stuck(state, function)
         return True
     if driver == VFIO:
         function.driver = VFIO
     else:
         _give_back(state, function, driver=driver)
+    function.driver_override = override
     return False
+
+
+def _get_stuck(state: HostState, function: FunctionState) -> None:
+    """What was to unbind it hangs in the kernel; the link to the driver is gone before that."""
+    if not state.inside.why_not:
+        function.has_stuck_helper = True
+        function.driver = ""
 
 
 def _give_back(state: HostState, function: FunctionState, *, driver: str) -> None:
@@ -89,6 +173,7 @@ def _give_back(state: HostState, function: FunctionState, *, driver: str) -> Non
             context={"address": function.address, "driver": wanted},
         )
     _refuse_owned_group(state, function)
+    function.driver_override = ""
     function.probe()
 
 

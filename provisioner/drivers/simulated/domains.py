@@ -94,8 +94,9 @@ class SimulatedDomains:
                 return ()
             if self._link.host.world.clock.now_s() < record.boot.address_s:
                 return ()
-            known = any(interface.mac_address == mac_address.lower() for interface in record.live.interfaces)
-            return (booting.lease_of(state, mac_address=mac_address.lower()),) if known else ()
+            known = [interface for interface in record.live.interfaces if interface.mac_address == mac_address.lower()]
+            # Of a guest that shares an interface of the host the host sees nothing, and no agent runs in it.
+            return tuple(filter(None, (booting.lease_of(state, each) for each in known if not each.is_direct)))
 
 
 def _known(state: HostState, name: str) -> DomainRecord:

@@ -53,7 +53,7 @@ class SimulatedGuests:
 def _answering(state: HostState, door: GuestDoor, *, now_s: float) -> tuple[DomainRecord, GuestBehaviour, GuestDisk]:
     """The domain at that address, if its SSH answers by now."""
     for record, live in state.running():
-        leases = {state.leases.get(interface.mac_address) for interface in live.interfaces}
+        leases = {state.leases.get(interface.mac_address) for interface in live.interfaces if not interface.is_direct}
         if door.address not in leases or record.boot is None or record.boot.address_s is None:
             continue
         behaviour, disk = state.behaviour_of(live.name), booting.system_disk(state, live)

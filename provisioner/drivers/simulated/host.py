@@ -1,8 +1,9 @@
 """One simulated host: the way that every call takes, and what may befall the host from outside.
 
 A call is logged, may meet a staged fault, takes its time by the clock, and only then sees and changes the state, alone. The
-methods that are no calls (`kill_qemu`, `lose`, `fill_pool`) are the world's doing: no log, no fault, no time. Whoever watches
-the host is told what changed when the state is closed again, or that the connection is lost when a call got no answer.
+methods that are no calls (`kill_qemu`, `fill_pool`, those of `mishaps`) are the world's doing: no log, no fault, no time.
+Whoever watches the host is told what changed when the state is closed again, or that the connection is lost when a call got no
+answer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from provisioner.drivers.host_events import HostEvent
 from provisioner.drivers.hypervisor import DomainState
 from provisioner.drivers.simulated import booting
 from provisioner.drivers.simulated.faults import Call, Fault
-from provisioner.drivers.simulated.state import DomainRecord, FunctionState, GuestBehaviour, HostState
+from provisioner.drivers.simulated.mishaps import Mishaps
+from provisioner.drivers.simulated.state import DomainRecord, GuestBehaviour, HostState
 from provisioner.drivers.simulated.storage import Storage
 from provisioner.drivers.simulated.watchers import Watchers
 from provisioner.drivers.simulated.world import World
@@ -26,7 +28,7 @@ DEFAULT_LIMIT_S = 30.0
 """How long a call without a limit of its own waits for a host that hangs."""
 
 
-class SimulatedHost:
+class SimulatedHost(Mishaps):
     """A handle on one host, for its drivers and for tests."""
 
     def __init__(self, name: str, *, uri: str, storage: Storage, world: World) -> None:
@@ -134,23 +136,6 @@ class SimulatedHost:
         with self.peek() as state:
             state.behaviours[domain] = replace(state.behaviours.get(domain) or GuestBehaviour(), **changes)
 
-    def lose(self, address: str) -> None:
-        """The function falls off the bus."""
-        with self.peek() as state:
-            _function(state, address).is_present = False
-
-    def bring_back(self, address: str) -> None:
-        """The function is there again, on the driver that the kernel chooses."""
-        with self.peek() as state:
-            function = _function(state, address)
-            function.is_present = True
-            function.probe()
-
-    def hold(self, address: str, *, by: str) -> None:
-        """A process outside libvirt opens the device (`by` empty: lets go); unbinding it then blocks."""
-        with self.peek() as state:
-            _function(state, address).holder = by
-
     def fill_pool(self, pool: str, *, left_bytes: int = 0) -> None:
         """Foreign files take all of the pool but `left_bytes`."""
         with self.peek() as state:
@@ -158,14 +143,22 @@ class SimulatedHost:
             found.foreign_bytes = 0
             found.foreign_bytes = max(0, found.available_bytes - left_bytes)
 
+    def sweep_rules(self) -> None:
+        """Somebody starts the host's networks anew, and what was published there is gone."""
+        with self.peek() as state:
+            state.wires.publications.clear()
+
     def reboot(self) -> None:
         """The host itself reboots: connections and guests are gone, every device is on the kernel's choice."""
         self.watchers.lose("connection reset by peer")
         with self.peek() as state:
             for record, _ in state.running():
                 record.stop(DomainState.OFF)
+            state.host_boots += 1
+            state.wires.publications.clear()
             for function in state.functions.values():
-                function.holder = ""
+                function.holder = function.driver_override = ""
+                function.unbind_blocks = False
                 function.probe()
 
     def _fail_before(self, fault: Fault | None) -> None:
@@ -190,9 +183,3 @@ def _running(state: HostState, domain: str) -> DomainRecord:
     if record is None or not record.is_running:
         raise NotFound(f"Domain {domain} does not run on {state.name}")
     return record
-
-
-def _function(state: HostState, address: str) -> FunctionState:
-    if address not in state.functions:
-        raise NotFound(f"{state.name} never had a function {address}")
-    return state.functions[address]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 
 from provisioner.drivers.host_events import Listener
-from provisioner.drivers.hypervisor import Console, Devices, Domains, Hypervisor, Inventory, Volumes
+from provisioner.drivers.hypervisor import Console, Devices, Domains, Hypervisor, Inventory
+from provisioner.drivers.networks import Networks
+from provisioner.drivers.records import Records
 from provisioner.drivers.simulated.console import SimulatedConsole
 from provisioner.drivers.simulated.devices import SimulatedDevices
 from provisioner.drivers.simulated.domains import SimulatedDomains
@@ -13,7 +15,10 @@ from provisioner.drivers.simulated.fleet import SimulatedFleet
 from provisioner.drivers.simulated.host import SimulatedHost
 from provisioner.drivers.simulated.inventory import SimulatedInventory
 from provisioner.drivers.simulated.link import Link
+from provisioner.drivers.simulated.networks import SimulatedNetworks
+from provisioner.drivers.simulated.records import SimulatedRecords
 from provisioner.drivers.simulated.volumes import SimulatedVolumes
+from provisioner.drivers.volumes import Volumes
 
 
 class SimulatedHypervisor:
@@ -25,7 +30,9 @@ class SimulatedHypervisor:
         self.volumes: Volumes = SimulatedVolumes(self._link)
         self.devices: Devices = SimulatedDevices(self._link)
         self.domains: Domains = SimulatedDomains(self._link)
+        self.networks: Networks = SimulatedNetworks(self._link)
         self.console: Console = SimulatedConsole(self._link)
+        self.records: Records = SimulatedRecords(self._link)
 
     @property
     def is_closed(self) -> bool:

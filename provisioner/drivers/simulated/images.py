@@ -12,10 +12,10 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.drivers.hypervisor import Progress
 from provisioner.drivers.images.protocol import LocalImage
 from provisioner.drivers.simulated.faults import Call
 from provisioner.drivers.simulated.world import World
+from provisioner.drivers.volumes import Progress
 from provisioner.model.errors import ImageError, ImageRefused, InvalidInput
 
 _SCHEMES = ("http://", "https://", "file://")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from provisioner.drivers.simulated.examining import examination_of
+from provisioner.drivers.simulated.function_state import FunctionState
 from provisioner.drivers.simulated.link import Link
-from provisioner.drivers.simulated.state import FunctionState, HostState
+from provisioner.drivers.simulated.state import HostState
+from provisioner.model.examination import HostExamination
 from provisioner.model.gpu_host import (
     GpuFacts,
     GpuHealth,
@@ -40,10 +43,14 @@ class SimulatedInventory:
                 gpus=tuple(_gpu(state, function) for function in sorted(gpus, key=lambda f: f.address)),
                 capabilities=_capabilities(state),
                 storage_pools=_pools(state),
-                networks=tuple(
-                    HostNetwork(name=name, active=active, forward="nat") for name, active in sorted(state.networks.items())
-                ),
+                networks=tuple(_network(state, name) for name in sorted(state.networks)),
+                interfaces=tuple(sorted(state.wires.interfaces)),
             )
+
+    def examine(self, addresses: Sequence[str], *, timeout_s: float) -> HostExamination:
+        """See the protocol."""
+        with self._link.call("inventory.examine", subject=",".join(addresses), limit_s=timeout_s) as state:
+            return examination_of(state, addresses)
 
     def prove_kvm(self, *, timeout_s: float) -> KvmVerdict:
         """See the protocol. A broken KVM shows itself only when the time is up; `checked` is the caller's."""
@@ -71,6 +78,7 @@ def _matches(rule: GpuRule, function: FunctionState) -> bool:
 
 def _gpu(state: HostState, function: FunctionState) -> GpuFacts:
     others = [other for other in state.group_of(function) if other is not function and not other.is_bridge]
+    flaw = _flaw(function)
     return GpuFacts(
         function=function.seen(),
         name=f"{function.vendor}:{function.device}",
@@ -78,11 +86,30 @@ def _gpu(state: HostState, function: FunctionState) -> GpuFacts:
         companions=tuple(other.seen() for other in sorted(others, key=lambda f: f.address)),
         numa_node=function.numa_node,
         pcie_parent=function.pcie_parent,
-        link_speed_gts=16.0,
-        link_width=16,
-        health=GpuHealth.OK if function.iommu_group is not None else GpuHealth.UNUSABLE,
-        health_message="" if function.iommu_group is not None else "it is in no IOMMU group",
+        link_speed_gts=function.link_speed_max_gts,
+        link_width=function.link_width,
+        health=GpuHealth.OK if not flaw else GpuHealth.UNUSABLE,
+        health_message=flaw or _link_message(function),
     )
+
+
+def _flaw(function: FunctionState) -> str:
+    if function.iommu_group is None:
+        return "it is in no IOMMU group"
+    if function.virtual_functions:
+        return f"{function.virtual_functions} virtual functions are enabled; vfio-pci refuses it until they are off"
+    return ""
+
+
+def _link_message(function: FunctionState) -> str:
+    width, widest = function.link_width, function.link_width_max
+    return f"its link runs at x{width} of x{widest}" if width and widest and width < widest else ""
+
+
+def _network(state: HostState, name: str) -> HostNetwork:
+    found = state.network(name)
+    assert found is not None, "it is one of the host's"
+    return HostNetwork(name=name, active=found.active, forward=found.forward, bridge=found.bridge)
 
 
 def _numa_nodes(state: HostState) -> tuple[NumaNode, ...]:
@@ -99,7 +126,7 @@ def _capabilities(state: HostState) -> HostCapabilities:
         libvirt_version="11.3.0",
         hypervisor_version="10.0.0",
         cpu_modes=emulated if state.kvm == "absent" else ("host-passthrough", *emulated),
-        firmwares=("bios", "efi"),
+        firmwares=state.firmwares,
         vfio=any(function.iommu_group is not None for function in state.functions.values()),
         address_width_bits=46,
     )
@@ -109,7 +136,7 @@ def _pools(state: HostState) -> tuple[StoragePool, ...]:
     return tuple(
         StoragePool(
             name=pool.name,
-            active=True,
+            active=pool.is_active,
             path=pool.path,
             capacity_bytes=pool.capacity_bytes,
             available_bytes=pool.available_bytes,

@@ -1,6 +1,8 @@
-"""Ready-made hosts: one L40S, a board of eight H100, and the stand-ins of the lab."""
+"""Ready-made hosts: one L40S, four L40S on two NUMA nodes, a board of eight H100, and the stand-ins of the lab."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from provisioner.drivers.simulated.hardware import SimulatedFunction, SimulatedGpu, SimulatedHardware
 
@@ -17,6 +19,9 @@ STAND_IN = SimulatedGpu(
     pci_class="038000",
     driver="bochs-drm",
     companions=(SimulatedFunction(id="8086:293e"),),
+    subsystem="1af4:1100",
+    revision="02",
+    reset_methods=("bus",),
 )
 """A display function without any driver of NVIDIA's, as the GPU host in a box has."""
 
@@ -40,8 +45,16 @@ EIGHT_H100 = SimulatedHardware(
 )
 """Four GPUs on each of two NUMA nodes, two below each PCIe switch."""
 
+TWO_NODES = SimulatedHardware(
+    gpus=tuple(replace(L40S, numa_node=node) for node in (0, 0, 1, 1)),
+    memory_mib=512 * 1024,
+    cpus=64,
+    numa_nodes=2,
+)
+"""Two L40S on each of two NUMA nodes, each below a root port of its own."""
+
 LAB = SimulatedHardware(gpus=(STAND_IN, STAND_IN), memory_mib=6144, cpus=2, pools={"default": 64 * 1024**3})
 """Two stand-ins on a small host."""
 
-PRESETS: dict[str, SimulatedHardware] = {"l40s": ONE_L40S, "h100": EIGHT_H100, "lab": LAB}
+PRESETS: dict[str, SimulatedHardware] = {"l40s": ONE_L40S, "two-nodes": TWO_NODES, "h100": EIGHT_H100, "lab": LAB}
 """By the name that stands for them in a URI: `simulated://l40s?state=…`."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from provisioner.drivers.simulated.state import Boot, DomainConfig, DomainRecord, FunctionState, GuestBehaviour, HostState
+from provisioner.drivers.simulated.function_state import FunctionState
+from provisioner.drivers.simulated.state import Boot, DomainConfig, DomainRecord, GuestBehaviour, HostState
 from provisioner.drivers.simulated.world import World
-from provisioner.model.guest_report import CloudInitState, GuestFunction, GuestReport, NvidiaGpu, NvidiaState
+from provisioner.model.guest_report import CloudInitState, GuestFunction, GuestReport, NvidiaGpu, NvidiaState, Xid
 
 NVIDIA = "10de"
 _DISPLAY = "03"
@@ -19,6 +20,7 @@ def report_of(state: HostState, record: DomainRecord, behaviour: GuestBehaviour,
     cloud_init = _cloud_init(boot, behaviour, now_s=now_s)
     is_installed = bool(behaviour.nvidia_driver) and cloud_init.status in {"done", "degraded"}
     passed = _passed(state, live, missing_gpus=behaviour.missing_gpus)
+    nodes = {device.guest_address: device.numa_node for device in live.devices}
     return GuestReport(
         boot_id=boot.id,
         hostname=live.name,
@@ -27,7 +29,10 @@ def report_of(state: HostState, record: DomainRecord, behaviour: GuestBehaviour,
         memory_mib=live.memory_mib,
         cpus=live.vcpus,
         cloud_init=cloud_init,
-        functions=(_NETWORK_CARD, *(_function(address, f, is_installed=is_installed) for address, f in passed)),
+        functions=(
+            _NETWORK_CARD,
+            *(_function(address, f, numa_node=nodes[address], is_installed=is_installed) for address, f in passed),
+        ),
         nvidia=_nvidia(state, passed, behaviour, is_installed=is_installed, world=world),
     )
 
@@ -54,7 +59,7 @@ def _passed(state: HostState, live: DomainConfig, *, missing_gpus: int) -> list[
     return [(address, function) for address, function in found if function.address not in hidden]
 
 
-def _function(address: str, function: FunctionState, *, is_installed: bool) -> GuestFunction:
+def _function(address: str, function: FunctionState, *, numa_node: int | None, is_installed: bool) -> GuestFunction:
     has_nvidia = function.vendor == NVIDIA and function.pci_class.startswith(_DISPLAY)
     native = "" if has_nvidia else function.native_driver
     return GuestFunction(
@@ -63,6 +68,7 @@ def _function(address: str, function: FunctionState, *, is_installed: bool) -> G
         device=function.device,
         pci_class=function.pci_class,
         driver="nvidia" if has_nvidia and is_installed else native,
+        numa_node=numa_node,
     )
 
 
@@ -83,7 +89,16 @@ def _nvidia(
             driver_version=behaviour.nvidia_driver,
             memory_mib=function.memory_mib,
             ecc_mode="Enabled",
+            vbios="96.00.74.00.11",
+            temperature_c=38,
+            ecc_uncorrected_volatile=0,
+            ecc_uncorrected_aggregate=0,
+            row_remap_pending=False,
+            row_remap_failure=False,
+            pcie_link_gen=4,
+            pcie_link_width=function.link_width,
         )
         for address, function in gpus
     )
-    return NvidiaState(driver_loaded=True, driver_version=behaviour.nvidia_driver, nvidia_smi=True, gpus=rows)
+    xids = tuple(Xid(code=function.xid, address=address, text="simulated") for address, function in gpus if function.xid)
+    return NvidiaState(driver_loaded=True, driver_version=behaviour.nvidia_driver, nvidia_smi=True, gpus=rows, xids=xids)

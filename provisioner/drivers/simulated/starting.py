@@ -6,7 +6,9 @@ define() checks none of this; that two stopped domains name the same GPU is fine
 from __future__ import annotations
 
 from provisioner.drivers.simulated.booting import find_volume
-from provisioner.drivers.simulated.state import DomainConfig, FunctionState, HostState, VolumeState
+from provisioner.drivers.simulated.function_state import FunctionState
+from provisioner.drivers.simulated.huge_pages import has_pages
+from provisioner.drivers.simulated.state import DomainConfig, HostState, NetworkInterface, VolumeState
 from provisioner.model.errors import Conflict, DeviceBusy, HikubeError, HypervisorError, NotFound, Unsupported
 
 VFIO = "vfio-pci"
@@ -19,13 +21,15 @@ def check(state: HostState, config: DomainConfig) -> None:
 
     Raises:
         DeviceBusy: a passed function, or a member of its group, is in use or on another driver than vfio-pci.
-        Unsupported: the CPU mode does not exist for this kind of domain, or the host cannot pass this function, or any.
+        Unsupported: the CPU mode does not exist for this kind of domain, or the host lacks the firmware, or cannot pass this
+            function, or any.
         NotFound, Conflict: a network is missing, or not active.
         HypervisorError: a function or a volume is missing, or memory is short.
     """
     _check_cpu(config)
+    _check_firmware(state, config)
     for interface in config.interfaces:
-        _check_network(state, config, interface.network)
+        _check_interface(state, config, interface)
     if config.devices and not any(function.iommu_group is not None for function in state.functions.values()):
         why = "unsupported configuration: host doesn't support passthrough of host PCI devices"
         raise Unsupported(f"Domain {config.name} cannot start", why=why)
@@ -51,6 +55,22 @@ def _check_cpu(config: DomainConfig) -> None:
         )
 
 
+def _check_interface(state: HostState, config: DomainConfig, interface: NetworkInterface) -> None:
+    if interface.network:
+        _check_network(state, config, interface.network)
+    elif interface.source not in state.wires.interfaces:
+        why = f"Cannot get interface MTU on '{interface.source}': No such device"
+        raise _refusal(config, why)
+    if interface.filter_name and interface.filter_name not in state.wires.filters:
+        raise _refusal(config, f"internal error: referenced filter '{interface.filter_name}' is missing")
+
+
+def _check_firmware(state: HostState, config: DomainConfig) -> None:
+    if config.firmware not in state.firmwares:
+        why = f"operation failed: Unable to find '{config.firmware}' firmware that is compatible with the current configuration"
+        raise Unsupported(f"Domain {config.name} cannot start", why=why)
+
+
 def _check_network(state: HostState, config: DomainConfig, network: str) -> None:
     if network not in state.networks:
         why = f"Network not found: no network with matching name '{network}'"
@@ -63,6 +83,8 @@ def _function(state: HostState, config: DomainConfig, address: str) -> FunctionS
     function = state.functions.get(address)
     if function is None or not function.is_present:
         raise _refusal(config, f"Device {address} not found: could not access /sys/bus/pci/devices/{address}/config")
+    if not function.config_alive:
+        raise _refusal(config, f"internal error: Unknown PCI header type '127' for device '{address}'")
     if function.is_bridge:
         why = f"Non-endpoint PCI devices cannot be assigned to guests: {address}"
         raise Unsupported(f"Domain {config.name} cannot start", why=why)
@@ -94,6 +116,9 @@ def _check_volume(state: HostState, config: DomainConfig, volume: VolumeState | 
 
 
 def _check_memory(state: HostState, config: DomainConfig) -> None:
+    if not has_pages(state, config):
+        why = "process exited while connecting to monitor: unable to map backing store for guest RAM: Cannot allocate memory"
+        raise _refusal(config, why, hugepage_kib=config.hugepage_kib)
     taken = sum(live.memory_mib for _, live in state.running())
     if taken + config.memory_mib > state.memory_mib:
         raise _refusal(

@@ -1,58 +1,25 @@
 """Everything that a simulated host remembers, as plain data that can be written as JSON.
 
 Mutable on purpose: it is the world, and the drivers are what acts on it. Times are seconds since the epoch, so that a state
-file means the same to every process. Nothing here decides anything; the rules are beside it (`starting`, `devices`, `booting`).
+file means the same to every process. Nothing here decides anything; the rules are beside it (`starting`, `devices`, `booting`);
+what makes a PCI function and the inside of a host is in `function_state` and `inside`.
 """
 
 from __future__ import annotations
 
 import base64
+import uuid
 import zlib
 from dataclasses import dataclass, field
 from typing import Literal
 
 from provisioner.drivers.hypervisor import DomainState
-from provisioner.model.pci import PciFunction
+from provisioner.drivers.simulated.function_state import FunctionState
+from provisioner.drivers.simulated.inside import Inside
+from provisioner.drivers.simulated.network_state import NetworkRecords
+from provisioner.model.network import NetworkFacts
 
 CloudInitOutcome = Literal["done", "degraded", "error", "hangs"]
-
-
-@dataclass(slots=True)
-class FunctionState:
-    """One PCI function."""
-
-    address: str
-    vendor: str
-    device: str
-    pci_class: str
-    native_driver: str
-    """The driver that the kernel chooses; empty if none wants it."""
-    iommu_group: int | None = None
-    numa_node: int | None = None
-    pcie_parent: str = ""
-    is_bridge: bool = False
-    product: str = ""
-    memory_mib: int = 0
-    driver: str = ""
-    """The driver now bound; empty if none."""
-    is_present: bool = True
-    holder: str = ""
-    """A process outside libvirt that has it open; an unbind then blocks."""
-
-    def probe(self) -> None:
-        """Let the kernel bind the driver of its choice."""
-        self.driver = "pcieport" if self.is_bridge else self.native_driver
-
-    def seen(self) -> PciFunction:
-        """The function as the host shows it."""
-        return PciFunction(
-            address=self.address,
-            vendor=self.vendor,
-            device=self.device,
-            pci_class=self.pci_class,
-            driver=self.driver,
-            is_bridge=self.is_bridge,
-        )
 
 
 @dataclass(slots=True)
@@ -100,6 +67,7 @@ class PoolState:
     capacity_bytes: int
     foreign_bytes: int = 0
     """Taken by files that are not volumes."""
+    is_active: bool = True
     volumes: dict[str, VolumeState] = field(default_factory=dict)
 
     @property
@@ -115,6 +83,8 @@ class PassedDevice:
 
     host_address: str
     guest_address: str
+    numa_node: int | None = None
+    """Of the guest."""
 
 
 @dataclass(slots=True)
@@ -143,6 +113,11 @@ class NetworkInterface:
 
     mac_address: str
     network: str
+    """Empty: it is on a bridge or an interface of the host."""
+    source: str = ""
+    """That bridge or interface."""
+    is_direct: bool = False
+    filter_name: str = ""
 
 
 @dataclass(slots=True)
@@ -158,9 +133,16 @@ class DomainConfig:
     vcpus: int
     on_reboot: str
     has_console: bool
+    firmware: str = "bios"
+    hugepage_kib: int = 0
+    """0: ordinary pages."""
+    memory_of_node_mib: dict[int, int] = field(default_factory=dict)
+    """By node of the host; empty: anywhere."""
     disks: tuple[DiskDevice, ...] = ()
     devices: tuple[PassedDevice, ...] = ()
     interfaces: tuple[NetworkInterface, ...] = ()
+    record: str = ""
+    """What the metadata says about the VM beside the mark."""
 
 
 @dataclass(slots=True)
@@ -245,6 +227,23 @@ class HostState:
     behaviours: dict[str, GuestBehaviour] = field(default_factory=dict)
     """By domain name; the empty name is for all the others."""
     link: Literal["up", "down", "hangs"] = "up"
+    firmwares: tuple[str, ...] = ("bios", "efi")
+    host_boots: int = 1
+    """How often the host itself was booted."""
+    inside: Inside = field(default_factory=Inside)
+    wires: NetworkRecords = field(default_factory=NetworkRecords)
+
+    @property
+    def boot_id(self) -> str:
+        """Another one after every boot of the host."""
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"simulated://{self.name}/boot/{self.host_boots}"))
+
+    def network(self, name: str) -> NetworkFacts | None:
+        """The libvirt network of that name, or None."""
+        if name not in self.networks:
+            return None
+        position = list(self.networks).index(name)
+        return self.wires.facts(name, active=self.networks[name], position=position, leases=self.leases)
 
     def settle(self, now_s: float) -> None:
         """Let happen whatever was due by now."""

@@ -40,6 +40,16 @@ def test_a_hosts_document():
     assert host.numa_nodes == (NumaNode(id=0, memory_mib=8410, cpus=(0, 2)), NumaNode(id=1, memory_mib=1024, cpus=(1,)))
 
 
+def test_threads_of_a_core_are_told_apart_from_cores():
+    cpu = "<cpu id='{}' socket_id='0' die_id='0' core_id='{}' siblings='-'/>"
+    cell = "<cell id='0'><memory unit='KiB'>1048576</memory><cpus num='4'>{}</cpus></cell>"
+    known = "".join(cpu.format(number, number % 2) for number in range(4))
+    text = "<capabilities><host><topology><cells>{}</cells></topology></host></capabilities>"
+    assert capabilities.parse_host(text.format(cell.format(known))).numa_nodes[0].cores == ((0, 2), (1, 3))
+    unknown = "".join(f"<cpu id='{number}'/>" for number in range(4))
+    assert capabilities.parse_host(text.format(cell.format(unknown))).numa_nodes[0].cores == ()
+
+
 def test_a_document_that_says_nothing_is_no_error():
     host = capabilities.parse_host("<capabilities><host/></capabilities>")
     assert (host.uuid, host.has_iommu, host.address_width_bits, host.numa_nodes, host.domain_types) == ("", False, None, (), ())

@@ -79,6 +79,14 @@ def test_raw_disks_and_isos() -> None:
 
 
 @pytest.mark.parametrize(
+    ("offset", "mark"), [(0x438, b"\x53\xef"), (0, b"XFSB"), (0, b"LUKS\xba\xbe"), (512, b"LABELONE"), (0xFF6, b"SWAPSPACE2")]
+)
+def test_a_raw_disk_may_begin_with_a_file_system(offset: int, mark: bytes) -> None:
+    disk = bytes(offset) + mark + bytes(HEAD_BYTES)
+    assert recognise(disk[:HEAD_BYTES], size_bytes=1 << 20).name == "raw"
+
+
+@pytest.mark.parametrize(
     ("head", "reason"),
     [
         (b"<!DOCTYPE html><html>Please log in", "no disk image"),

@@ -89,14 +89,14 @@ def test_the_domain_that_hikube_writes_is_read_whole():
         cores_per_socket=4,
         root_ports=4,
         functions=(
-            PassedFunction("0000:41:00.0", guest_bus=3, guest_function=0, is_multifunction=True, alias="ua-gpu0"),
-            PassedFunction("0000:41:00.1", guest_bus=3, guest_function=1, is_multifunction=False, alias="ua-gpu0-1"),
+            PassedFunction("0000:41:00.0", port=3, guest_bus=3, guest_function=0, is_multifunction=True, alias="ua-gpu0"),
+            PassedFunction("0000:41:00.1", port=3, guest_bus=3, guest_function=1, is_multifunction=False, alias="ua-gpu0-1"),
         ),
         disks=(
             DomainDisk("default", "x-system.qcow2", "qcow2", "vda", "virtio", boot_order=1),
             DomainDisk("default", "x-seed.iso", "raw", "sda", "sata", is_cdrom=True),
         ),
-        interfaces=(DomainInterface("default", "52:54:00:AA:00:01"),),
+        interfaces=(DomainInterface("network", "default", "52:54:00:AA:00:01"),),
         on_reboot="destroy",
     )
     config = parse_domain(render_domain(plan, pool_paths={"default": "/pool"}, console_log_path="/pool/console.log"))
@@ -112,3 +112,39 @@ def test_the_domain_that_hikube_writes_is_read_whole():
     ]
     assert config.interfaces[0].mac_address == "52:54:00:aa:00:01"
     assert config.has_console
+
+
+def controllers(*ports: str, node: str = "0", second: int = 96) -> str:
+    def port(index: int, bus: int | None) -> str:
+        address = "" if bus is None else f"<address type='pci' bus='{bus}' slot='{index % 2}'/>"
+        return f"<controller type='pci' index='{index}' model='pcie-root-port'>{address}</controller>"
+
+    def expander(index: int, number: int, cell: str) -> str:
+        target = f"<target busNr='{number}'><node>{cell}</node></target>"
+        return f"<controller type='pci' index='{index}' model='pcie-expander-bus'>{target}</controller>"
+
+    found = [port(1, None), port(2, None), expander(3, 64, node), expander(7, second, "1"), port(5, 3), port(4, 3), port(8, 7)]
+    cells = "<cpu><numa><cell id='0' cpus='0' memory='1'/><cell id='1' cpus='1' memory='1'/></numa></cpu>"
+    hostdevs = "".join(
+        "<hostdev type='pci'><source><address bus='0x41'/></source>"
+        f"<address type='pci' domain='0' bus='{port}' slot='0' function='0'/></hostdev>"
+        for port in ports
+    )
+    return f"{cells}<devices>{''.join(found)}{hostdevs}</devices>"
+
+
+def test_buses_behind_expanders_have_their_numbers_and_nodes():
+    config = parse_domain(MINIMAL.format(controllers("1", "2", "4", "5", "8")))
+    assert [(device.guest_address, device.numa_node) for device in config.devices] == [
+        ("0000:01:00.0", None),
+        ("0000:02:00.0", None),
+        ("0000:41:00.0", 0),
+        ("0000:42:00.0", 0),
+        ("0000:61:00.0", 1),
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"node": "2"}, {"second": 65}, {"second": 2}, {"second": 255}])
+def test_layouts_that_qemu_refuses_are_refused(changes):
+    with pytest.raises(InvalidInput):
+        parse_domain(MINIMAL.format(controllers("4", **changes)))
