@@ -94,10 +94,11 @@ class MemoryStore:
             found.sort(key=lambda resource: resource.key)
             return Listing(cast("tuple[R, ...]", tuple(found)), str(self._shelf.version))
 
-    def create(self, resource: R) -> R:
+    def create(self, resource: R, *, keeps_identity: bool = False) -> R:
         """As Store says."""
         with self._call("create"):
-            return semantics.create(self._shelf, resource, uid=self._identifiers.uuid(), now=self._now())
+            uid, now = self._identifiers.uuid(), self._now()
+            return semantics.create(self._shelf, resource, uid=uid, now=now, keeps_identity=keeps_identity)
 
     def update(self, resource: R) -> R:
         """As Store says."""
@@ -129,7 +130,7 @@ class MemoryStore:
     def record(self, event: Event) -> None:
         """As Store says."""
         with self._call("record"):
-            self._shelf.events.record(event, now=self._now())
+            self._shelf.events.record(semantics.told(event), now=self._now())
             self._shelf.events.forget_removed(self._shelf.objects)
 
     def events(self, about: Key | None = None, *, namespace: str | None = None) -> tuple[Event, ...]:

@@ -76,10 +76,12 @@ class Store(Protocol):
         """Read all objects of a kind, in order of namespace and name; `namespace=None` means all of them."""
         ...
 
-    def create(self, resource: R) -> R:
+    def create(self, resource: R, *, keeps_identity: bool = False) -> R:
         """Store a new object; sets uid, resource version, generation 1 and the creation time.
 
-        Atomic over all processes: of two creations of one name exactly one succeeds. Status is stored as given.
+        Atomic over all processes: of two creations of one name exactly one succeeds. Status is stored as given. With
+        `keeps_identity` a uid and a creation time that it has already stay: what exists outside bears them (a domain whose
+        store was lost).
 
         Raises:
             AlreadyExists: the name is taken.

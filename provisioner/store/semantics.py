@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from provisioner.model.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from provisioner.model.redaction import without_private_keys
 from provisioner.store.protocol import ChangeType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provisioner.model.metadata import Key, Part, Resource
+    from provisioner.store.protocol import Event
 
 R = TypeVar("R", bound="Resource")
 
@@ -51,10 +54,12 @@ class Shelf(Protocol):
         ...
 
 
-def create(shelf: Shelf, resource: R, *, uid: str, now: str) -> R:
+def create(shelf: Shelf, resource: R, *, uid: str, now: str, keeps_identity: bool) -> R:
     """As Store.create."""
     if shelf.find(resource.key) is not None:
         raise AlreadyExists(f"{resource.key} exists already", context={"key": str(resource.key)})
+    if keeps_identity:
+        uid, now = resource.metadata.uid or uid, resource.metadata.creation_timestamp or now
     identity = {"uid": uid, "generation": 1, "creation_timestamp": now, "deletion_timestamp": None}
     return shelf.write(ChangeType.ADDED, resource.with_metadata(**identity))
 
@@ -106,6 +111,11 @@ def shown(resource: R) -> R:
         return resource
     hidden = dict.fromkeys(resource.spec.data, "")
     return resource.model_copy(update={"spec": resource.spec.model_copy(update={"data": hidden})})
+
+
+def told(event: Event) -> Event:
+    """The event as it is kept: whatever an error repeated, no private key gets into it."""
+    return replace(event, message=without_private_keys(event.message))
 
 
 def text_of(part: Part) -> str:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from provisioner.model.errors import StoreUnavailable
 from provisioner.store.sqlite import files, schema
 from provisioner.store.sqlite.failures import translated, unavailable
+from provisioner.store.sqlite.vault import Vault
 
 BUSY_TIMEOUT_S = 10.0
 """A write takes milliseconds; whoever waits this long waits for something that hangs."""
@@ -26,10 +27,11 @@ _PRAGMAS = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_d
 
 
 class Database:
-    """A database file with the present schema."""
+    """A database file with the present schema, and the vault for its Secrets."""
 
-    def __init__(self, path: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(self, path: str, *, key_path: str = "", busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = os.path.abspath(path)
+        self.vault = Vault(key_path or f"{self.path}.key")
         self._busy_timeout_s = busy_timeout_s
         self._process = os.getpid()
         self._idle: list[sqlite3.Connection] = []
@@ -41,7 +43,7 @@ class Database:
         with translated(self.path):
             files.make_private(self.path)
         with self.connection() as connection:
-            schema.migrate(connection, path=self.path)
+            schema.migrate(connection, path=self.path, vault=self.vault)
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:

@@ -22,7 +22,7 @@ def make_private(path: str) -> None:
     Raises:
         OSError: the file system refuses.
     """
-    _make_directories(os.path.dirname(path))
+    make_directories(os.path.dirname(path))
     with _CREATION:
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -32,13 +32,14 @@ def make_private(path: str) -> None:
             os.fchmod(descriptor, 0o600)
             os.close(descriptor)
     for name in (path, f"{path}-wal", f"{path}-shm"):
-        _narrow(name)
+        narrow(name)
 
 
-def _make_directories(directory: str) -> None:
+def make_directories(directory: str) -> None:
+    """Create the directory and those above it where missing, for the user alone; what exists is left as it is."""
     if os.path.isdir(directory):
         return
-    _make_directories(os.path.dirname(directory))
+    make_directories(os.path.dirname(directory))
     try:
         os.mkdir(directory, 0o700)
     except FileExistsError:
@@ -46,7 +47,8 @@ def _make_directories(directory: str) -> None:
     os.chmod(directory, 0o700)
 
 
-def _narrow(path: str) -> None:
+def narrow(path: str) -> None:
+    """Take from others what they may do with a file of this user; nothing happens to one that is absent or somebody else's."""
     try:
         found = os.stat(path)
     except FileNotFoundError:

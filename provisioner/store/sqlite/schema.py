@@ -12,8 +12,11 @@ import sqlite3
 import time
 
 from provisioner.store.sqlite.failures import unavailable
+from provisioner.store.sqlite.resealing import rewrite_if_due, seal_plain
+from provisioner.store.sqlite.vault import Vault
 
-VERSION = 1
+VERSION = 2
+_SEALED_SECRETS = 2
 APPLICATION_ID = 0x68696B75
 """`hiku`, in the header of the file: tells our databases from others."""
 
@@ -22,20 +25,21 @@ _WAL_ATTEMPTS = 100
 _WAL_PAUSE_S = 0.02
 
 
-def migrate(connection: sqlite3.Connection, *, path: str) -> None:
+def migrate(connection: sqlite3.Connection, *, path: str, vault: Vault) -> None:
     """Bring the database to VERSION; cheap when it is there. An empty file becomes a store.
 
     Raises:
         StoreUnavailable: it is of a newer version, or of another program.
+        SecretsLocked: an older one has Secrets in plain text, and no key to seal them can be had; nothing was changed.
         sqlite3.Error: it is damaged or cannot be written.
     """
     version = _version(connection, path)
-    if version == VERSION:
-        return
-    _check(connection, path)
-    _use_wal(connection)
-    for target in range(version + 1, VERSION + 1):
-        _apply(connection, target)
+    if version < VERSION:
+        _check(connection, path)
+        _use_wal(connection)
+        for target in range(version + 1, VERSION + 1):
+            _apply(connection, target, vault)
+    rewrite_if_due(connection)
 
 
 def _version(connection: sqlite3.Connection, path: str) -> int:
@@ -74,11 +78,13 @@ def _use_wal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _apply(connection: sqlite3.Connection, target: int) -> None:
+def _apply(connection: sqlite3.Connection, target: int, vault: Vault) -> None:
     connection.execute("BEGIN IMMEDIATE")
     if _pragma(connection, "user_version") < target:
         for statement in _statements(target):
             connection.execute(statement)
+        if target == _SEALED_SECRETS:
+            seal_plain(connection, vault)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {target}")
     connection.execute("COMMIT")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from provisioner.store import semantics
 from provisioner.store.protocol import ChangeType
 from provisioner.store.sqlite.events import mark_orphans
+from provisioner.store.sqlite.vault import Vault
 
 if TYPE_CHECKING:
     from provisioner.model.metadata import Key, Resource
@@ -69,21 +70,22 @@ def read_version(connection: sqlite3.Connection) -> int:
 
 
 class SqliteShelf:
-    """semantics.Shelf over a connection inside a write transaction."""
+    """semantics.Shelf over a connection inside a write transaction. Secrets that cannot be opened can still be deleted."""
 
-    def __init__(self, connection: sqlite3.Connection, *, load: Load, history_kept: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, load: Load, vault: Vault, history_kept: int) -> None:
         self._connection = connection
+        self._vault = vault
         self._load = load
         self._history_kept = history_kept
 
     def find(self, key: Key) -> Resource | None:
         """As Shelf says."""
         document = read_one(self._connection, (key.kind, key.namespace, key.name))
-        return None if document is None else self._load(document)
+        return None if document is None else self._opened(document)
 
     def dependents(self, uid: str) -> list[Resource]:
         """As Shelf says."""
-        return [self._load(_document(row)) for row in self._connection.execute(_READ_OWNED, (uid,)).fetchall()]
+        return [self._opened(_document(row)) for row in self._connection.execute(_READ_OWNED, (uid,)).fetchall()]
 
     def write(self, change: ChangeType, resource: R) -> R:
         """As Shelf says."""
@@ -94,12 +96,16 @@ class SqliteShelf:
         if change is ChangeType.DELETED:
             execute(_DELETE, key)
         else:
-            parts = [semantics.text_of(part) for part in (stamped.metadata, stamped.spec, stamped.status)]
+            stored = self._vault.sealed(self._connection, stamped)
+            parts = [semantics.text_of(part) for part in (stored.metadata, stored.spec, stored.status)]
             execute(_INSERT if change is ChangeType.ADDED else _UPDATE, (stamped.api_version, *parts, *key))
         if change is not ChangeType.MODIFIED:
             mark_orphans(self._connection, key, is_removed=change is ChangeType.DELETED)
         self._remember(version, change, stamped)
         return stamped
+
+    def _opened(self, document: str) -> Resource:
+        return self._vault.opened_if_possible(self._load(document))
 
     def _remember(self, version: int, change: ChangeType, resource: Resource) -> None:
         packed = zlib.compress(semantics.text_of(semantics.shown(resource)).encode(), level=1)
