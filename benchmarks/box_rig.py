@@ -106,7 +106,7 @@ class BoxRig:
             controller.run_until(lambda: bool(milestones.failures) or self._is_ready(name), timeout_s=JOURNEY_LIMIT_S)
             reached = self._vm(name)
             self._store.delete(vm.key)
-            if not controller.run_until(lambda: not self._store.read_raw(vm.kind), timeout_s=REMOVAL_LIMIT_S):
+            if not controller.run_until(self._is_empty, timeout_s=REMOVAL_LIMIT_S):
                 raise BenchError(f"{name} was not deleted within {REMOVAL_LIMIT_S:.0f} s")
         finally:
             controller.close()
@@ -115,6 +115,9 @@ class BoxRig:
         if not _is_done(reached, HANDED_OVER):
             raise BenchError(f"{name} was not ready within {JOURNEY_LIMIT_S:.0f} s")
         return _journey(reached, begun_s=begun_s)
+
+    def _is_empty(self) -> bool:
+        return not any(self._store.read_raw(kind) for kind in ("VirtualMachine", "GPUClaim"))
 
     def leftovers(self) -> list[str]:
         """What either side left on the host: domains, volumes, functions that are not back on their drivers."""

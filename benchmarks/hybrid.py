@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 
 from provisioner.drivers.guest.protocol import GuestDoor
 from provisioner.drivers.host_events import HostEvent, Listener
-from provisioner.drivers.hypervisor import Console, Devices, Domain, Domains, Hypervisor, Inventory, Volumes
+from provisioner.drivers.hypervisor import Console, Devices, Domain, Domains, Hypervisor, Inventory
 from provisioner.drivers.libvirt import LibvirtConnector
+from provisioner.drivers.networks import Networks
+from provisioner.drivers.records import Records
 from provisioner.drivers.simulated.fleet import SimulatedFleet
 from provisioner.drivers.simulated.hypervisor import SimulatedConnector
+from provisioner.drivers.volumes import Volumes
 from provisioner.model.guest_report import CloudInitState, GuestFunction, GuestReport
 
 URI = "test:///default"
@@ -82,7 +85,9 @@ class HybridHypervisor:
         self.inventory: Inventory = twin.inventory
         self.volumes: Volumes = twin.volumes
         self.devices: Devices = twin.devices
+        self.networks: Networks = twin.networks
         self.console: Console = twin.console
+        self.records: Records = real.records
 
     def subscribe(self, listener: Listener) -> None:
         """To what the twin tells of its devices and the real driver of its domains."""

@@ -65,10 +65,10 @@ class CountingStore:
         self.calls["list"] += 1
         return self._store.list(kind, namespace=namespace, labels=labels)
 
-    def create(self, resource: R) -> R:
+    def create(self, resource: R, *, keeps_identity: bool = False) -> R:
         self.calls["create"] += 1
         self.creations[resource.kind] += 1
-        return self._store.create(resource)
+        return self._store.create(resource, keeps_identity=keeps_identity)
 
     def update(self, resource: R) -> R:
         self.calls["update"] += 1

@@ -76,13 +76,15 @@ class Rig:
         self._run(lambda: self.milestones.finished("ready") - before == len(self.names), timeout_s=timeout_s)
 
     def tear_down(self, *, timeout_s: float) -> None:
-        """From the first `delete` until no VM is left."""
+        """From the first `delete` until no VM is left, and every GPU is clean and free."""
         for vm in self._sqlite.list(VirtualMachine).items:
             self.store.delete(vm.key)
         self._run(
-            lambda: self.milestones.undone("reserve") == len(self.names) and not self._sqlite.read_raw("VirtualMachine"),
-            timeout_s=timeout_s,
+            lambda: self.milestones.undone("reserve") == len(self.names) and not self._is_anything_left(), timeout_s=timeout_s
         )
+
+    def _is_anything_left(self) -> bool:
+        return any(self._sqlite.read_raw(kind) for kind in ("VirtualMachine", "GPUClaim"))
 
     def close(self) -> None:
         """Give everything up."""

@@ -93,7 +93,7 @@ def build_controller(
 
 def controller_of(ports: Ports, *, workers: int) -> Controller:
     """A controller with every reconciler, over any ports."""
-    from provisioner.lifecycle.gpu_claims import GPUClaimReconciler
+    from provisioner.lifecycle.gpu_claim.reconciler import GPUClaimReconciler
     from provisioner.lifecycle.gpu_hosts import GPUHostReconciler
     from provisioner.lifecycle.virtual_machine.reconciler import VirtualMachineReconciler
     from provisioner.lifecycle.vm_disks import VMDiskReconciler

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from provisioner.lifecycle.fleet import snapshot
 from provisioner.lifecycle.ports import Ports
-from provisioner.lifecycle.virtual_machine.blueprint import domain_xml
+from provisioner.lifecycle.virtual_machine.blueprint import domain_xml, hardware_of
 from provisioner.lifecycle.virtual_machine.seed import content_of
 from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.virtual_machine import GpuAssignment, VirtualMachine
+from provisioner.planning.hardware import HardwarePlan
 from provisioner.planning.placement import NoPlacement, Placement, place
 from provisioner.planning.requests import request_for
 
@@ -27,6 +30,34 @@ class Preview:
     seed: dict[str, str] = field(default_factory=dict)
     """File name -> text; keys are redacted."""
     steps: tuple[str, ...] = ()
+    hardware: HardwarePlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HardwarePreview:
+    """The hardware that a VM has, or would have."""
+
+    host: str = ""
+    is_actual: bool = False
+    """It has that host and these GPUs, rather than would get them now."""
+    plan: HardwarePlan | None = None
+    nowhere: NoPlacement | None = None
+    """Why there is no plan."""
+
+    def lines(self, name: str) -> Iterator[str]:
+        """As text, one line for each choice."""
+        if self.plan is None:
+            yield f"{name} goes nowhere: {self.nowhere.sentence() if self.nowhere else ''}"
+            return
+        yield f"{name} on {self.host}" + ("" if self.is_actual else ", where placement would put it now")
+        width = max(len(choice.part) for choice in self.plan.choices)
+        yield from (f"  {choice.part:<{width}}  {choice.value}: {choice.why}" for choice in self.plan.choices)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As data for `-o json`."""
+        plan = self.plan.as_dict() if self.plan is not None else None
+        nowhere = self.nowhere.as_dict() if self.nowhere is not None else None
+        return {"host": self.host, "actual": self.is_actual, "hardware": plan, "nowhere": nowhere}
 
 
 def preview(vm: VirtualMachine, ports: Ports) -> Preview:
@@ -36,12 +67,40 @@ def preview(vm: VirtualMachine, ports: Ports) -> Preview:
         InvalidInput: its image does not exist, or its size is not known.
         NotFound: a VMDisk that it names does not exist.
     """
-    view = VirtualMachineView(vm, ports)
-    firmware = view.image.spec.firmware if view.image is not None else "bios"
-    request = request_for(vm, size=view.size, tables=ports.tables, vm_disks=view.disks, firmware=firmware)
-    placement = place(request, snapshot(ports.store, ports.tables))
+    placement = _place(vm, ports)
     if isinstance(placement, NoPlacement):
         return Preview(placement)
+    placed = _placed(vm, placement, ports)
+    xml, _ = domain_xml(placed)
+    content = content_of(placed, {})
+    seed = {name: getattr(content, name).decode(errors="replace") for name in ("user_data", "meta_data", "network_config")}
+    return Preview(placement, xml, seed, tuple(step.name for step in VIRTUAL_MACHINE.steps), hardware_of(placed))
+
+
+def hardware_preview(vm: VirtualMachine, ports: Ports) -> HardwarePreview:
+    """The hardware of the VM on the host and with the GPUs that it has; of one that has none, where placement would put it now.
+
+    Raises:
+        InvalidInput, NotFound: as `preview`.
+        Unsupported: its host cannot give a guest this hardware any more.
+    """
+    has_host = bool(vm.status.host) and len(vm.status.gpus) == len(vm.spec.gpus)
+    if has_host:
+        return HardwarePreview(vm.status.host, is_actual=True, plan=hardware_of(VirtualMachineView(vm, ports)))
+    placement = _place(vm, ports)
+    if isinstance(placement, NoPlacement):
+        return HardwarePreview(nowhere=placement)
+    return HardwarePreview(placement.host, plan=hardware_of(_placed(vm, placement, ports)))
+
+
+def _place(vm: VirtualMachine, ports: Ports) -> Placement | NoPlacement:
+    view = VirtualMachineView(vm, ports)
+    request = request_for(vm, size=view.size, tables=ports.tables, vm_disks=view.disks, firmware=view.firmware)
+    return place(request, snapshot(ports.store, ports.tables))
+
+
+def _placed(vm: VirtualMachine, placement: Placement, ports: Ports) -> VirtualMachineView:
+    """The VM as it would be there."""
     host = ports.store.get(GPUHost, placement.host)
     facts = {gpu.address: gpu for gpu in host.status.gpus}
     gpus = tuple(
@@ -53,8 +112,4 @@ def preview(vm: VirtualMachine, ports: Ports) -> Preview:
         )
         for address in placement.gpus
     )
-    placed = VirtualMachineView(vm.with_status(host=placement.host, gpus=gpus), ports)
-    xml, _ = domain_xml(placed)
-    content = content_of(placed, {})
-    seed = {name: getattr(content, name).decode(errors="replace") for name in ("user_data", "meta_data", "network_config")}
-    return Preview(placement, xml, seed, tuple(step.name for step in VIRTUAL_MACHINE.steps))
+    return VirtualMachineView(vm.with_status(host=placement.host, gpus=gpus), ports)

@@ -39,7 +39,8 @@ class Snapshots:
             known[uid] = found if found and found[0] == version else (version, _commitment(vm, tables))
         self._known = known
         commitments = [commitment for _, commitment in known.values()]
-        return Fleet.of(hosts, claims=store.list(GPUClaim).items, commitments=commitments)
+        external = {vm.metadata.uid: vm.status.external_address for vm in machines if vm.status.external_address}
+        return Fleet.of(hosts, claims=store.list(GPUClaim).items, commitments=commitments, external_addresses=external)
 
 
 def snapshot(store: Store, tables: Tables) -> Fleet:

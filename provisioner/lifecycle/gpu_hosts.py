@@ -1,31 +1,38 @@
-"""The life of a GPUHost: reached, surveyed, its KVM proven; looked at again on a period and on events, and never given up.
+"""The life of a GPUHost: reached, surveyed, examined, its KVM proven; looked at again on a period and on events, for ever.
 
-    reach -> survey -> prove -> sweep
+    reach -> survey -> examine -> prove -> sweep      then: GPUs kept on vfio-pci, requests of operators about single GPUs
 
 A host leaves nothing behind on the hypervisor, so there is nothing to undo; its removal waits for the VMs and claims on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 from provisioner.drivers.hypervisor import Hypervisor
 from provisioner.lifecycle.background import Running
+from provisioner.lifecycle.examining import EXAMINED, EXAMINING, examine_host
+from provisioner.lifecycle.gpu_release import handle_requests, pending_requests
 from provisioner.lifecycle.hypervisors import WatchedHypervisor
 from provisioner.lifecycle.orphans import sweep_orphans
 from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.retirement import follow_retirement
 from provisioner.lifecycle.steps import UNBOUNDED, Lifecycle, Step, nothing
+from provisioner.lifecycle.surveying import KEPT, claimed_on, surveyed, with_survey
 from provisioner.lifecycle.verdicts import Done, Retry, Verdict
+from provisioner.lifecycle.vfio_keeping import keep_gpus_on_vfio
 from provisioner.lifecycle.view import View
-from provisioner.model.catalogue import GpuCatalogue
 from provisioner.model.clock import seconds
 from provisioner.model.errors import HostUnreachable, NotFound
+from provisioner.model.gpu_check import requests_of
 from provisioner.model.gpu_claim import GPUClaim
-from provisioner.model.gpu_host import GpuFacts, GpuHealth, GPUHost, GPUHostStatus
+from provisioner.model.gpu_host import GPUHost, GPUHostStatus
 from provisioner.model.metadata import Key, Resource
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.model.vm_disk import VMDisk
+from provisioner.planning.doctor.host_table import INSIDE
 from provisioner.planning.refusals import counted
 from provisioner.store.protocol import Change, ChangeType
 
@@ -33,8 +40,8 @@ FINALIZER = "hikube.cloud/host"
 KVM_TIMEOUT_S = 90.0
 AWAY_RETRY_S = 10.0
 REMOVAL_RETRY_S = 30.0
-KEPT = frozenset({"conditions", "steps", "observed_generation", "quarantined", "kvm"})
-"""Fields of the status that a survey does not know."""
+TROUBLED_S = 30.0
+"""Between two looks at a host with an error: whoever mends it, or ends the process that had the GPU, need not tell us."""
 
 
 class GPUHostView(View[GPUHost]):
@@ -59,19 +66,15 @@ def reach(view: GPUHostView) -> Verdict:
 def survey(view: GPUHostView) -> Verdict:
     """What the host has is written down, fresh from the host."""
     found = surveyed(view.resource, view.hypervisor, view.ports.tables.gpus)
-    claims = view.ports.store.list(GPUClaim).items
-    claimed = {claim.spec.address for claim in claims if claim.spec.host == view.resource.metadata.name}
-    gpus = (*found.gpus, *_missing(view.resource.status.gpus, found.gpus, claimed))
-    changes = {name: getattr(found, name) for name in type(found).model_fields if name not in KEPT}
-    view.write(**changes | {"gpus": gpus, "reachable": True, "last_seen": view.ports.now()})
+    status = with_survey(view.resource, found, claimed=claimed_on(view.resource.metadata.name, view.ports)).status
+    changes = {name: getattr(status, name) for name in type(status).model_fields if name not in KEPT}
+    view.write(**changes | {"last_seen": view.ports.now()})
     return Done(f"{counted(len(found.gpus), 'GPU')}, {found.memory_mib // 1024} GiB, {counted(found.cpus, 'CPU')}")
 
 
-def surveyed(host: GPUHost, hypervisor: Hypervisor, catalogue: GpuCatalogue) -> GPUHostStatus:
-    """A look at the host, with its GPUs under the names of the catalogue."""
-    found = hypervisor.inventory.survey(host.spec.gpu_rules)
-    gpus = tuple(gpu.model_copy(update={"name": catalogue.name_for_id(gpu.function.id)}) for gpu in found.gpus)
-    return found.model_copy(update={"gpus": gpus, "reachable": True})
+def examine(view: GPUHostView) -> Verdict:
+    """It is known what the host looks like from inside, or why not; see examining.py."""
+    return examine_host(view, view.hypervisor)
 
 
 def prove(view: GPUHostView) -> Verdict:
@@ -112,11 +115,22 @@ def sweep(view: GPUHostView) -> Verdict:
 GPU_HOST: Lifecycle[GPUHostView] = Lifecycle(
     Step("reach", do=reach, undo=nothing, within=lambda _: UNBOUNDED, sets="Reachable"),
     Step("survey", do=survey, undo=nothing, within=lambda _: UNBOUNDED, sets="Surveyed"),
+    # Nothing is changed by looking.
+    Step("examine", do=examine, undo=nothing, within=lambda _: UNBOUNDED, sets=EXAMINED),
     # The probe removes its own guest, also when it fails.
     Step("prove", do=prove, undo=nothing, within=lambda _: UNBOUNDED, sets="KvmProven"),
     # What is swept away is gone.
     Step("sweep", do=sweep, undo=nothing, within=lambda _: UNBOUNDED, sets="Swept"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What of a host is worth a pass; its status is not."""
+
+    generation: int
+    is_leaving: bool
+    requests: Mapping[str, str]
 
 
 class GPUHostReconciler:
@@ -127,7 +141,7 @@ class GPUHostReconciler:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._settled: dict[Key, set[str]] = {}
-        self._generations: dict[Key, tuple[int, bool]] = {}
+        self._seen: dict[Key, _Seen] = {}
 
     def reconcile(self, key: Key) -> float | None:
         """Survey if it is due, and finish what is not known yet."""
@@ -135,16 +149,17 @@ class GPUHostReconciler:
             view = GPUHostView(self._ports.store.get(GPUHost, key.name), self._ports)
         except NotFound:
             self._settled.pop(key, None)
-            self._generations.pop(key, None)
+            self._seen.pop(key, None)
             self._ports.host_watch.forget_host(key)
             return None
         if view.resource.is_being_deleted:
             return self._remove(view)
         view.ensure_finalizer(FINALIZER)
-        return self._keep_fresh(view)
+        follow_retirement(view)
+        return self._with_requests(view, self._with_vfio(view, self._keep_fresh(view)))
 
     def concerns(self, change: Change) -> tuple[Key, ...]:
-        """Own changes of spec; a VM or claim that goes may let a host go that waits for it.
+        """Own changes of spec, and requests about GPUs; a VM or claim that goes may let a host go that waits for it.
 
         A claim whose functions changed drivers, or that goes, makes a survey of its host due, in its time.
         """
@@ -152,12 +167,12 @@ class GPUHostReconciler:
         if isinstance(resource, GPUClaim) and _has_moved_drivers(change.type, resource):
             self._ports.host_watch.ask_survey(Key(GPUHost.KIND, "", resource.spec.host))
         if isinstance(resource, GPUHost):
-            state = (resource.metadata.generation, resource.is_being_deleted)
-            is_news = change.type is not ChangeType.MODIFIED or self._generations.get(resource.key) != state
-            self._generations[resource.key] = state
+            seen = _Seen(resource.metadata.generation, resource.is_being_deleted, requests_of(resource.metadata.annotations))
+            is_news = change.type is not ChangeType.MODIFIED or self._seen.get(resource.key) != seen
+            self._seen[resource.key] = seen
             return (resource.key,) if is_news else ()
         if change.type is ChangeType.DELETED and isinstance(resource, GPUClaim | VirtualMachine | VMDisk):
-            return tuple(key for key, (_, is_leaving) in self._generations.items() if is_leaving)
+            return tuple(key for key, seen in self._seen.items() if seen.is_leaving)
         return ()
 
     def group_of(self, key: Key) -> str:
@@ -169,16 +184,17 @@ class GPUHostReconciler:
         age_s = self._age_s(status)
         is_changed = status.observed_generation != view.resource.metadata.generation
         is_asked = watch.survey_due_in_s(view.key) <= 0
-        if age_s >= spec.refresh_interval_s or is_changed or not status.reachable or is_asked:
+        if age_s >= _period_s(view.resource) or is_changed or not status.reachable or is_asked:
             self._settled.pop(view.key, None)
             watch.survey_begins(view.key)
         elif all(view.holds(step.sets) for step in GPU_HOST.steps):
             if watch.listens_to(view.key):
                 return self._next_look_s(view)
-            self._settled[view.key] = {"survey", "prove"}  # as an earlier process left it: only listen
+            self._settled[view.key] = {"survey", "examine", "prove"}  # as an earlier process left it: only listen
         verdict = GPU_HOST.advance(view, settled=self._settled.setdefault(view.key, set()))
         if isinstance(verdict, Retry):
-            view.write(view.condition("Ready", "False", verdict.reason, verdict.message))
+            if verdict.reason != EXAMINING or not view.holds("Ready"):  # to be looked at once more makes no host unready
+                view.write(view.condition("Ready", "False", verdict.reason, verdict.message))
             return verdict.after_s
         if not isinstance(verdict, Done):
             view.write(view.condition("Ready", "False", "Refused", verdict.message), reachable=False)
@@ -186,12 +202,26 @@ class GPUHostReconciler:
         view.write(view.condition("Ready", "True", "Done"))
         return self._next_look_s(view)
 
+    def _with_vfio(self, view: GPUHostView, again_s: float) -> float:
+        """The operator's choice to keep GPUs on vfio-pci, once the host answers."""
+        if not view.resource.spec.keep_on_vfio or not view.resource.status.reachable:
+            return again_s
+        waits_s = keep_gpus_on_vfio(view, view.hypervisor)
+        return again_s if waits_s is None else min(again_s, waits_s)
+
+    def _with_requests(self, view: GPUHostView, again_s: float) -> float:
+        """What an operator asked of single GPUs, once the host answers."""
+        if not view.resource.status.reachable or not pending_requests(view.resource):
+            return again_s
+        waits_s = handle_requests(view, view.hypervisor)
+        return again_s if waits_s is None else min(again_s, waits_s)
+
     def _age_s(self, status: GPUHostStatus) -> float:
         return self._ports.clock.now_s() - seconds(status.last_seen) if status.last_seen else float("inf")
 
     def _next_look_s(self, view: GPUHostView) -> float:
         """Seconds until the survey that is due by the period, or earlier because an event asked for one."""
-        left_s = view.resource.spec.refresh_interval_s - self._age_s(view.resource.status)
+        left_s = _period_s(view.resource) - self._age_s(view.resource.status)
         return max(0.0, min(left_s, self._ports.host_watch.survey_due_in_s(view.key)))
 
     def _remove(self, view: GPUHostView) -> float | None:
@@ -208,9 +238,15 @@ class GPUHostReconciler:
         return None
 
 
+def _period_s(host: GPUHost) -> float:
+    """Seconds between two looks; shorter while something is wrong that a look can show to be right again."""
+    is_troubled = any(finding.severity == "error" and finding.code != INSIDE for finding in host.status.findings)
+    return min(host.spec.refresh_interval_s, TROUBLED_S) if is_troubled else float(host.spec.refresh_interval_s)
+
+
 def _has_moved_drivers(change: ChangeType, claim: GPUClaim) -> bool:
-    """A new claim has not, nor has one that only recorded what it is about to bind; one that goes may have."""
-    is_settled = bool(claim.status.functions) == claim.status.bound
+    """A new claim has not, nor has one that recorded what it is about to bind, or is being cleaned; one that goes may have."""
+    is_settled = bool(claim.status.functions) == claim.status.bound and not claim.is_released
     return change is ChangeType.DELETED or (change is ChangeType.MODIFIED and is_settled)
 
 
@@ -232,21 +268,3 @@ def users_of(host: str, ports: Ports) -> tuple[str, ...]:
         *(str(claim.key) for claim in claims if claim.spec.host == host),
         *(str(disk.key) for disk in ports.store.list(VMDisk).items if disk.status.host == host),
     )
-
-
-def survey_host(host: GPUHost, ports: Ports) -> GPUHost:
-    """The host with a fresh survey in its status, not stored: an immediate answer for whoever adds it.
-
-    Raises: HostUnreachable, NotAllowed, InvalidInput and whatever the hypervisor says.
-    """
-    hypervisor = ports.connector.connect(host.spec.uri)
-    found = surveyed(host, hypervisor, ports.tables.gpus)
-    return host.model_copy(update={"status": found.model_copy(update={"last_seen": ports.now()})})
-
-
-def _missing(before: Iterable[GpuFacts], now: Iterable[GpuFacts], claimed: set[str]) -> tuple[GpuFacts, ...]:
-    """GPUs that are owned and not there any more: kept in the list, so that their loss can be seen."""
-    seen = {gpu.address for gpu in now}
-    changes = {"health": GpuHealth.MISSING, "health_message": "the host does not show it any more"}
-    lost = (gpu for gpu in before if gpu.address not in seen and gpu.address in claimed)
-    return tuple(gpu.model_copy(update=changes) for gpu in lost)

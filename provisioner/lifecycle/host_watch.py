@@ -77,6 +77,10 @@ class HostWatch:
             self._asked[host] = min(due_s, self._asked.get(host, NEVER))
         self._wake(host, after_s=due_s - now_s)
 
+    def wake(self, key: Key) -> None:
+        """Have that object looked at now."""
+        self._wake(key, after_s=0.0)
+
     def survey_due_in_s(self, host: Key) -> float:
         """Seconds until the survey that was asked for; infinite if none was, zero or less if it is due."""
         return self._asked.get(host, NEVER) - self._clock.monotonic_s()

@@ -1,6 +1,6 @@
 """Sends home what runs under our mark without an owner: a start that took effect after its VM had gone, a VM removed by force.
 
-    domains with our mark  -  owners in the store  -  strangers  =  orphans: seen twice, then stopped, undefined, GPUs restored
+    domains with our mark  -  owners in the store  -  strangers  =  orphans: seen twice, then stopped, undefined, GPUs cleaned
 
 The host is asked before the store, so a VM that is just being made is never taken for an orphan. Domains that were there when
 this store first saw the host are strangers: another store made them (or this one before it was lost), so they are told of once,
@@ -9,16 +9,21 @@ written down on the host, and never touched. Bounded: a few orphans a pass. Volu
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
-from provisioner.drivers.hypervisor import Domain, Hypervisor
+from provisioner.drivers.hypervisor import Domain, DomainState, Hypervisor
+from provisioner.lifecycle.gpu_claim.functions import VFIO
 from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.stray_publications import sweep_publications
 from provisioner.lifecycle.verdicts import Done, Retry, Verdict
 from provisioner.lifecycle.view import View
-from provisioner.model.errors import NotFound
-from provisioner.model.gpu_claim import GPUClaim
-from provisioner.model.gpu_host import GPUHost
-from provisioner.model.metadata import find_condition
+from provisioner.model import domain_names
+from provisioner.model.errors import AlreadyExists, NotFound, Unsupported
+from provisioner.model.gpu_claim import ClaimedFunction, ClaimOwner, GPUClaim, GPUClaimSpec, GPUClaimStatus
+from provisioner.model.gpu_host import GpuFacts, GPUHost, claim_name
+from provisioner.model.metadata import Metadata, find_condition
+from provisioner.model.network import Publication
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.planning.refusals import counted
 from provisioner.store.protocol import Event
@@ -31,6 +36,9 @@ ORPHANS_PER_PASS = 5
 AGAIN_S = 30.0
 DESTROY_TIMEOUT_S = 60.0
 RESTORE_TIMEOUT_S = 60.0
+WITHDRAW_TIMEOUT_S = 30.0
+INTERFACES_MAX = 16
+"""Of one domain, whose addresses are looked for."""
 
 
 def sweep_orphans(view: View[GPUHost], hypervisor: Hypervisor) -> Verdict:
@@ -48,6 +56,8 @@ def sweep_orphans(view: View[GPUHost], hypervisor: Hypervisor) -> Verdict:
         _send_home(view.resource, domain, hypervisor, view.ports)
     if orphans:
         return Retry(AGAIN_S, "Orphans", f"{counted(len(orphans), 'domain')} without an owner: {orphans[0].name}")
+    if strays := sweep_publications(view, hypervisor, marked):
+        return Retry(AGAIN_S, "StrayRules", f"{counted(len(strays), 'table')} that lets packets in for no VM: {strays[0]}")
     return Done(f"{counted(len(marked), 'domain')} of ours")
 
 
@@ -63,7 +73,8 @@ def _strangers(view: View[GPUHost], ownerless: Sequence[Domain]) -> set[str]:
         return _noted(host, STRANGERS_ANNOTATION)
     _note(view, STRANGERS_ANNOTATION, ownerless)
     for domain in ownerless:
-        view.tell("StrangeDomain", f"domain `{domain.name}` bears our mark, has no owner here, and is left alone", warning=True)
+        what = f"domain `{domain.name}` bears our mark, has no owner here, and is left alone"
+        view.tell("StrangeDomain", f"{what}; `hikube host adopt {host.metadata.name}` would take it over", warning=True)
     return {domain.uuid for domain in ownerless}
 
 
@@ -79,14 +90,68 @@ def _note(view: View[GPUHost], annotation: str, domains: Sequence[Domain]) -> No
 
 
 def _send_home(host: GPUHost, domain: Domain, hypervisor: Hypervisor, ports: Ports) -> None:
+    """Its GPUs are locked before it stops, so that nobody gets them uncleaned in between."""
+    _claim_its_gpus(host, domain, hypervisor, ports)
     hypervisor.domains.destroy(domain.name, timeout_s=DESTROY_TIMEOUT_S)
     hypervisor.domains.undefine(domain.name)
     claims = ports.store.list(GPUClaim).items
     claimed = {address for claim in claims if claim.spec.host == host.metadata.name for address in _addresses(claim, host)}
     for address in reversed([address for address in domain.functions if address not in claimed]):
         _restore(address, hypervisor)
+    _release_addresses(host, domain, hypervisor)
+    _close_ways_in(domain, hypervisor)
     message = f"domain `{domain.name}` ran without an owner ({domain.owner_uid}) and was removed"
     ports.store.record(Event(host.key, "Warning", "OrphanRemoved", message))
+
+
+def _claim_its_gpus(host: GPUHost, domain: Domain, hypervisor: Hypervisor, ports: Ports) -> None:
+    """A released claim on each of its GPUs that nobody owns: the claim's table cleans them, as after any other tenant."""
+    for gpu in host.status.gpus:
+        if gpu.address not in domain.functions:
+            continue
+        if domain.state is not DomainState.RUNNING and not _is_on_vfio(gpu.address, hypervisor):
+            continue  # the domain does not have it, and the host's own driver does
+        with contextlib.suppress(AlreadyExists):
+            ports.store.create(_released_claim(host, gpu, domain, now=ports.now()))
+
+
+def _is_on_vfio(address: str, hypervisor: Hypervisor) -> bool:
+    try:
+        return hypervisor.devices.functions([address])[0].driver == VFIO
+    except NotFound:
+        return False
+
+
+def _released_claim(host: GPUHost, gpu: GpuFacts, domain: Domain, *, now: str) -> GPUClaim:
+    """Drivers as the kernel chooses them, since nobody knows those before."""
+    owner = ClaimOwner(kind=VirtualMachine.KIND, namespace="", name=domain.name, uid=domain.owner_uid)
+    functions = tuple(
+        ClaimedFunction(address=function.address, vendor=function.vendor, device=function.device)
+        for function in (gpu.function, *gpu.companions)
+    )
+    return GPUClaim(
+        metadata=Metadata(name=claim_name(host.metadata.name, gpu.address)),
+        spec=GPUClaimSpec(host=host.metadata.name, address=gpu.address, gpu_name=gpu.name, owner=owner),
+        status=GPUClaimStatus(functions=functions, identity=gpu.identity, bound=True, given_at=now, released_at=now),
+    )
+
+
+def _release_addresses(host: GPUHost, domain: Domain, hypervisor: Hypervisor) -> None:
+    """What the host's networks keep for its interfaces; their MAC addresses follow from the uid of its owner."""
+    macs = {domain_names.mac_address(domain.owner_uid, index=index) for index in range(INTERFACES_MAX)}
+    for network in host.status.networks:
+        facts = hypervisor.networks.look(network.name)
+        for kept in facts.reservations if facts is not None else ():
+            if kept.mac_address in macs:
+                hypervisor.networks.release(network.name, mac_address=kept.mac_address)
+
+
+def _close_ways_in(domain: Domain, hypervisor: Hypervisor) -> None:
+    """Its filter, and what was published under its name."""
+    hypervisor.networks.undefine_filter(domain.name)
+    named = Publication(name=domain.name, guest_address="", subnet="", bridge="")
+    with contextlib.suppress(Unsupported):  # where nothing can be withdrawn, nothing was published
+        hypervisor.networks.withdraw(named, timeout_s=WITHDRAW_TIMEOUT_S)
 
 
 def _addresses(claim: GPUClaim, host: GPUHost) -> tuple[str, ...]:

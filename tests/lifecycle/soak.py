@@ -19,9 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from provisioner.drivers.simulated.host import SimulatedHost
 from provisioner.drivers.simulated.presets import H100, L40S
-from provisioner.drivers.simulated.state import GuestBehaviour
 from provisioner.lifecycle.assembly import controller_of
 from provisioner.model.errors import Conflict, HikubeError, NotFound, StoreUnavailable
 from provisioner.model.gpu_claim import GPUClaim
@@ -32,6 +30,7 @@ from provisioner.model.vm_disk import VMDisk
 from provisioner.store.faults import METHODS
 from tests.lifecycle.soak_events import Crash, Events
 from tests.lifecycle.soak_jobs import Later
+from tests.lifecycle.soak_operator import Operator
 from tests.lifecycle.soak_outcome import what_is_wrong
 from tests.lifecycle.soak_safety import Safety, Violation
 from tests.lifecycle.world import World
@@ -39,6 +38,8 @@ from tests.lifecycle.world import World
 EVENTS = 40
 RECOVERY_S = 3 * 3600.0
 CRASHES_MAX = 200
+EXTERNAL = ("203.0.113.17", "203.0.113.18", "203.0.113.19")
+"""Offered by both hosts, so that both want the same ones."""
 
 
 class Soak:
@@ -55,6 +56,7 @@ class Soak:
         self._jobs = Later(self.world.clock, self.random)
         self._drivers = self._drivers_now()
         self._safety = Safety(self.world)
+        self.operator = Operator(self.world, self._safety, as_user=self.as_user)
         self._has_storm = True
         self.was_forced = False
         """Whether somebody removed a VM behind the controller's back."""
@@ -120,21 +122,6 @@ class Soak:
                 continue
             return
 
-    def well_behaved(self, host: SimulatedHost) -> None:
-        """Guests of that host behave again."""
-        with host.peek() as state:
-            state.behaviours[""] = GuestBehaviour()
-
-    def release_quarantined(self) -> None:
-        """An operator puts the functions back by hand and lets the GPUs go."""
-        for host in [each for each in self.world.store.snapshot().objects if isinstance(each, GPUHost)]:
-            addresses = {entry.address for entry in host.status.quarantined}
-            claimed = {claim.spec.address for claim in self._claims() if claim.spec.host == host.metadata.name}
-            free = addresses - claimed
-            self._put_back(self.world.fleet.host(host.metadata.name), free)
-            left = tuple(entry for entry in host.status.quarantined if entry.address not in free)
-            self.as_user(lambda host=host, left=left: self.world.store.update_status(host.with_status(quarantined=left)))
-
     # the end of the storm
 
     def _calm_down(self) -> None:
@@ -143,17 +130,13 @@ class Soak:
         for method in METHODS:
             self._drain(method)
         for host in self.world.fleet.hosts:
-            host.set_link("up")
-            host.fill_pool("default", left_bytes=2**60)
-            self.well_behaved(host)
-            for address in self._lost(host):
-                host.bring_back(address)
+            self.operator.calm(host)
         self._add_hosts()
         for host in [each for each in self.world.store.snapshot().objects if isinstance(each, GPUHost)]:
             spec = host.spec.model_copy(update={"cordoned": False})
             self.as_user(lambda host=host, spec=spec: self.world.store.update(host.model_copy(update={"spec": spec})))
         self.let_time_pass(900.0)
-        self.release_quarantined()
+        self.operator.release_quarantined()
         self._try_failed_again()
 
     def _everything_comes_right(self) -> None:
@@ -172,7 +155,7 @@ class Soak:
         if not self.let_time_pass(RECOVERY_S, until=lambda: not self._left()):
             raise Violation(f"deletion does not end: {self._left()}\n{self.world.summary()}")
         self.let_time_pass(700.0)
-        self.release_quarantined()
+        self.operator.release_quarantined()
         leaks = [leak for leak in self.world.leaks() if not self._is_forsaken(leak.kind, leak.name)]
         if leaks:
             raise Violation(f"left behind: {leaks}")
@@ -184,11 +167,12 @@ class Soak:
             raise Violation("a host without users does not go")
 
     def _is_forsaken(self, kind: str, name: str) -> bool:
-        """Of a VM that was removed by force: volumes may hold data, and a host that was added anew has strangers on it."""
+        """Of a VM that was removed by force: volumes may hold data, what a network keeps
+        tells nobody whose it was, and a host that was added anew has strangers on it."""
         is_strange = any(
             event.reason == "StrangeDomain" and f"`{name}`" in event.message for event in self.world.store.events()
         )
-        return self.was_forced and (kind == "volume" or (kind == "domain" and is_strange))
+        return self.was_forced and (kind in ("volume", "reservation", "filter") or (kind == "domain" and is_strange))
 
     def _is_right(self) -> bool:
         return not self._wrong()
@@ -208,8 +192,13 @@ class Soak:
         """Those that are not there; an operator prepares a host before it is added, and its quarantine is forgotten."""
         known = {each.metadata.name for each in self.world.store.snapshot().objects if isinstance(each, GPUHost)}
         for host in [host for host in self.world.fleet.hosts if host.name not in known]:
-            self._put_back(host, {address for name, address in self._drivers if name == host.name})
-            spec = GPUHostSpec(uri=host.uri)
+            self.operator.put_back(host, {address for name, address in self._drivers if name == host.name})
+            spec = GPUHostSpec(
+                uri=host.uri,
+                scrub_command="clear {address}" if host.name == "b" else "",
+                scrub_timeout_s=60,
+                external_addresses=EXTERNAL,
+            )
             self.as_user(lambda host=host, spec=spec: self._create(GPUHost(metadata=Metadata(name=host.name), spec=spec)))
 
     def _create(self, resource: Resource) -> None:
@@ -224,17 +213,6 @@ class Soak:
     def _left(self) -> list[str]:
         kinds = (VirtualMachine, VMDisk, GPUClaim)
         return [str(each.key) for each in self.world.store.snapshot().objects if isinstance(each, kinds)]
-
-    def _lost(self, host: SimulatedHost) -> list[str]:
-        with host.peek() as state:
-            return [function.address for function in state.functions.values() if not function.is_present]
-
-    def _put_back(self, host: SimulatedHost, gpus: set[str]) -> None:
-        with host.peek() as state:
-            for function in state.functions.values():
-                if f"{function.address.rsplit('.', 1)[0]}.0" in gpus and not state.user_of(function.address):
-                    function.holder = ""
-                    function.probe()
 
     def _drivers_now(self) -> dict[tuple[str, str], str]:
         found = {}

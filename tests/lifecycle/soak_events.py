@@ -21,6 +21,7 @@ from provisioner.model.virtual_machine import (
     VMInstance,
 )
 from provisioner.model.vm_disk import ImageSource, VMDisk, VMDiskSource, VMDiskSpec
+from tests.lifecycle.soak_devices import sicken
 
 if TYPE_CHECKING:
     from tests.lifecycle.soak import Soak
@@ -31,7 +32,7 @@ DISKS = ("data", "root")
 CALLS = (
     "domains.*", "domains.start", "domains.define", "domains.look", "domains.destroy", "domains.undefine", "devices.*",
     "devices.bind_vfio", "devices.restore", "volumes.*", "volumes.create", "volumes.upload", "guests.*", "guests.hand_over",
-    "guests.report", "images.fetch", "connect", "inventory.*", "*",
+    "guests.report", "images.fetch", "connect", "inventory.*", "networks.*", "networks.*", "*",
 )  # fmt: skip
 WRITES = ("create", "update", "update_status", "delete", "record")
 READS = ("get", "list", "watch")
@@ -57,7 +58,7 @@ class Events:
         troubles = [
             self.call_fails, self.call_fails, self.call_fails, self.call_fails, self.store_fails, self.store_fails, self.crash,
             self.crash_in_a_call, self.link, self.kill, self.reset, self.behave, self.lose, self.hold, self.fill_pool,
-            self.reboot,
+            self.reboot, self.sweep_rules, self.sicken, self.sicken, self.sicken,
         ]  # fmt: skip
         self._all = users * 2 + operators + troubles
 
@@ -82,6 +83,7 @@ class Events:
             "instance_type": self._random.choice(("u1.large", "u1.xlarge", "u1.4xlarge")),
             "gpus": (GpuRequest(name=model),) * self._random.choice((0, 1, 1, 2)),
             "run_strategy": self._random.choice((*[RunStrategy.ALWAYS] * 8, *RunStrategy)),
+            "external": self._random.random() < 0.4,
         }
         if kind is VirtualMachine:
             spec["system_disk"] = SystemDisk(image="ubuntu-2404", storage="10Gi")
@@ -117,6 +119,7 @@ class Events:
             {"gpus": (GpuRequest(name=model),) * self._random.choice((0, 1, 2))},
             {"instance_type": self._random.choice(("u1.large", "u1.xlarge", "u1.4xlarge", "u1.8xlarge"))},
             {"cloud_init_seed": str(self._random.random())},
+            {"external": self._random.random() < 0.5, "external_ports": (self._random.choice((22, 443)),)},
         )
         self._edit_vm(**self._random.choice(changes))
         if self._random.random() < 0.3:
@@ -156,7 +159,7 @@ class Events:
         self._on_a(VirtualMachine, strip)
 
     def release(self) -> None:
-        self._soak.release_quarantined()
+        self._soak.operator.release_quarantined()
 
     # what breaks
 
@@ -219,7 +222,7 @@ class Events:
         host.behave(**self._random.choice(changes))
         if self._random.random() < 0.5:
             self._soak.let_time_pass(self._random.uniform(0.0, 60.0))
-            self._soak.well_behaved(host)
+            self._soak.operator.well_behaved(host)
 
     def lose(self) -> None:
         host, address = self._a_gpu()
@@ -236,6 +239,16 @@ class Events:
 
     def fill_pool(self) -> None:
         self._random.choice(self._world.fleet.hosts).fill_pool("default", left_bytes=self._random.choice((0, 2**40)))
+
+    def sicken(self) -> None:
+        host, address = self._a_gpu()
+        sicken(host, address, random=self._random)
+        if self._random.random() < 0.4:
+            self._soak.let_time_pass(self._random.uniform(0.0, 200.0))
+            self._soak.operator.mend(host)
+
+    def sweep_rules(self) -> None:
+        self._random.choice(self._world.fleet.hosts).sweep_rules()
 
     def reboot(self) -> None:
         self._random.choice(self._world.fleet.hosts).reboot()

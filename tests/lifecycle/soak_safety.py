@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from provisioner.drivers.simulated.host import SimulatedHost
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.metadata import Resource, find_condition
@@ -29,6 +30,12 @@ class Safety:
         self._quarantined: set[tuple[str, str]] = set()
         self._silent_since: dict[str, float] = {}
         self._moment = (-1.0, 0)
+        self._users: dict[tuple[str, str], tuple[str, float]] = {}
+        """The uid of whoever ran with a GPU last, and when that was last seen."""
+
+    def prepared(self, host: str, address: str) -> None:
+        """An operator has seen to this GPU by hand: whoever had it before is no concern of the next."""
+        self._users.pop((host, address), None)
 
     def check(self, *, is_calm: bool) -> None:
         """Raises Violation. `is_calm`: every host answers and no fault is waiting, so that what takes time can be judged."""
@@ -42,6 +49,7 @@ class Safety:
         for vm in machines:
             self._ready_is_true(vm, claims.values(), is_calm=is_calm)
         self._memory_is_not_promised_twice(machines, hosts)
+        self._nobody_shares_an_address(machines)
 
     def _time_moves(self) -> None:
         now_s, (then_s, turns) = self._world.clock.monotonic_s(), self._moment
@@ -70,17 +78,41 @@ class Safety:
                     place = (host.name, device.host_address)
                     if users.setdefault(device.host_address, name) != name:
                         raise Violation(f"{place} is in two domains: {users[device.host_address]} and {name}")
+                    if device.host_address in gpus:
+                        self._nobody_gets_it_dirty(host, device.host_address, live.owner_uid)
                     if device.host_address not in gpus or place in self._quarantined:
                         continue
                     if owner_of.get(place) != live.owner_uid:
                         raise Violation(f"domain {name} runs with {place}, whose claim is of {owner_of.get(place)}")
+
+    def _nobody_gets_it_dirty(self, host: SimulatedHost, address: str, uid: str) -> None:
+        """Between two owners there is a reset."""
+        now_s = self._world.clock.now_s()
+        before, since_s = self._users.get((host.name, address), (uid, now_s))
+        self._users[host.name, address] = (uid, now_s)
+        if before == uid:
+            return
+        with host.peek() as state:
+            was_reset = any(run.at_s >= since_s for run in state.functions[address].resets)
+        if not was_reset:
+            raise Violation(f"GPU {address} of {host.name} went from {before} to {uid} without a reset")
+
+    def _nobody_shares_an_address(self, machines: Iterable[VirtualMachine]) -> None:
+        """Neither one to be reached at from outside, nor one on a host's network."""
+        external = [vm.status.external_address for vm in machines if vm.status.external_address]
+        kept = [(vm.status.host, known) for vm in machines for known in vm.status.kept_addresses if vm.status.host]
+        inside = [(host, known.network, known.address) for host, known in kept]
+        for addresses in (external, inside):
+            if len(set(addresses)) != len(addresses):
+                raise Violation(f"two VMs have the same address: {sorted(addresses)}")
 
     def _ready_is_true(self, vm: VirtualMachine, claims: Iterable[GPUClaim], *, is_calm: bool) -> None:
         uid, name = vm.metadata.uid, str(vm.key)
         if not _holds(vm, "Ready"):
             self._silent_since.pop(uid, None)
             return
-        owned = {(claim.spec.host, claim.spec.address) for claim in claims if claim.spec.owner.uid == uid}
+        mine = [claim for claim in claims if claim.spec.owner.uid == uid and not claim.is_released]
+        owned = {(claim.spec.host, claim.spec.address) for claim in mine}
         told = {(gpu.host, gpu.address) for gpu in vm.status.gpus}
         if owned != told:
             raise Violation(f"{name} is Ready with {sorted(told)} and has claimed {sorted(owned)}")

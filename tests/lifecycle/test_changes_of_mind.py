@@ -123,7 +123,7 @@ def test_a_vm_that_starts_again_has_its_memory_from_the_moment_of_its_claim(worl
     world.host("a", gpus=1).apply(vm_yaml("first")).settle()
     world.edit("first", run_strategy=RunStrategy.HALTED).run(lambda: world.vm("first").status.phase is Phase.STOPPED)
     assert snapshot(world.store, world.tables).commitments == ()
-    world.edit("first", run_strategy=RunStrategy.ALWAYS)
+    world.go_home().edit("first", run_strategy=RunStrategy.ALWAYS)
     assert isinstance(reserve_gpus(VirtualMachineView(world.vm("first"), world.ports)), Done)
     assert world.vm("first").status.phase is Phase.STOPPED, "the phase follows later"
     assert len(snapshot(world.store, world.tables).commitments) == 1
@@ -160,7 +160,7 @@ def test_stopping_a_vm_that_boots(world: World, strategy: RunStrategy) -> None:
     world.edit("first", run_strategy=RunStrategy.HALTED).pass_time(1)
     world.edit("first", run_strategy=strategy)
     wanted = Phase.STOPPED if strategy is RunStrategy.HALTED else Phase.READY
-    world.run(lambda: world.vm("first").status.phase is wanted)
+    world.run(lambda: world.vm("first").status.phase is wanted).go_home()
     assert bool(world.store.list(GPUClaim).items) is (wanted is Phase.READY)
 
 

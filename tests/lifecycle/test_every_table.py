@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 
+from provisioner.lifecycle.gpu_claim.table import GPU_CLAIM
+from provisioner.lifecycle.gpu_claim.view import GPUClaimView
 from provisioner.lifecycle.gpu_hosts import GPU_HOST, GPUHostView
 from provisioner.lifecycle.steps import Lifecycle
 from provisioner.lifecycle.verdicts import Done, Retry
 from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.lifecycle.vm_disks import VM_DISK, VMDiskView
+from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
+from provisioner.model.virtual_machine import FINALIZER
 from tests.lifecycle.world import World, vm_yaml
 
 PASSES_MAX = 2000
@@ -30,13 +34,32 @@ class Table:
 
     lifecycle: Lifecycle[Any]
     view: Callable[[World], Any]
-    leaks: Callable[[World], list[Any]]
+    leaks: Callable[[World], list[Any]] = World.leaks
+    going: Callable[[World], object] = lambda _world: None
+    """What is asked for before its steps are undone for good."""
 
 
 def _vm(world: World) -> VirtualMachineView:
     if not world.exists("first"):
         world.apply(vm_yaml("first"))
+        VirtualMachineView(world.vm("first"), world.ports).ensure_finalizer(FINALIZER)
     return VirtualMachineView(world.vm("first"), world.ports)
+
+
+def _vm_goes(world: World) -> None:
+    _vm(world)
+    world.delete("first")
+
+
+def _claim(world: World) -> GPUClaimView:
+    """A claim that its VM has let go of, after a guest had the GPU."""
+    released = [claim for claim in world.store.list(GPUClaim).items if claim.is_released]
+    if not released:
+        _walk(world, TABLES["VirtualMachine"])
+        _unwind(world, TABLES["VirtualMachine"])
+        world.store.update(world.vm("first").with_metadata(finalizers=()))
+        released = list(world.store.list(GPUClaim).items)
+    return GPUClaimView(released[0], world.ports)
 
 
 def _disk(world: World) -> VMDiskView:
@@ -56,9 +79,10 @@ spec: {storage: 10Gi, source: {image: {name: ubuntu-2404}}}
 """
 
 TABLES = {
-    "VirtualMachine": Table(VIRTUAL_MACHINE, _vm, World.leaks),
-    "VMDisk": Table(VM_DISK, _disk, World.leaks),
-    "GPUHost": Table(GPU_HOST, lambda world: GPUHostView(world.store.get(GPUHost, "a"), world.ports), World.leaks),
+    "VirtualMachine": Table(VIRTUAL_MACHINE, _vm, going=_vm_goes),
+    "VMDisk": Table(VM_DISK, _disk),
+    "GPUClaim": Table(GPU_CLAIM, _claim),
+    "GPUHost": Table(GPU_HOST, lambda world: GPUHostView(world.store.get(GPUHost, "a"), world.ports)),
 }
 STEPS = [(name, step.name) for name, table in TABLES.items() for step in table.lifecycle.steps]
 
@@ -89,6 +113,7 @@ def _until_done(world: World, table: Table, step: str) -> None:
 
 
 def _unwind(world: World, table: Table) -> None:
+    table.going(world)
     for _ in range(PASSES_MAX):
         verdict = table.lifecycle.unwind(table.view(world), keep_data=False)
         if isinstance(verdict, Done):

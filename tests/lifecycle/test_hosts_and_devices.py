@@ -9,7 +9,7 @@ from provisioner.drivers.simulated.faults import Fault
 from provisioner.model.errors import DeviceBusy, HostTimeout, StoreUnavailable
 from provisioner.model.gpu_host import GpuHealth, GPUHost
 from provisioner.model.metadata import find_condition
-from provisioner.model.virtual_machine import REQUEST_ANNOTATION, DiskReference, Phase
+from provisioner.model.virtual_machine import REQUEST_ANNOTATION, DiskReference
 from tests.lifecycle.test_vm_disks import disk_yaml
 from tests.lifecycle.world import World, vm_yaml
 
@@ -25,13 +25,15 @@ def _why_pending(world: World, name: str) -> str:
     return found.reason if found is not None else ""
 
 
-def test_a_gpu_that_somebody_holds_fails_the_vm_in_bounded_time(world: World) -> None:
+def test_a_gpu_that_somebody_holds_is_waited_for_in_bounded_time_and_taken_when_it_is_let_go(world: World) -> None:
     world.host("a").settle()
     world.fleet.host("a").hold(FIRST, by="python (pid 7)")
-    world.apply(vm_yaml("first")).settle()
-    vm = world.vm("first")
-    assert vm.status.phase is Phase.FAILED
-    assert "bind took more than" in vm.status.last_failure
+    world.apply(vm_yaml("first")).run(lambda: _why_pending(world, "first") == "GPUsUnhealthy", timeout_s=1200)
+    told = world.condition("first", "Scheduled")
+    assert told is not None and "HK-DOC-207" in told.message
+    world.fleet.host("a").hold(FIRST, by="")
+    world.run(lambda: world.is_ready("first"), timeout_s=1200)
+    world.delete("first").run(lambda: not world.exists("first"))
     assert world.leaks() == []
 
 
@@ -50,7 +52,7 @@ def test_a_host_that_hangs_during_a_teardown_is_no_fault_of_its_gpus(world: Worl
 def test_a_gpu_that_does_not_go_home_is_quarantined_and_named(world: World) -> None:
     world.host("a").apply(vm_yaml("first")).settle()
     world.fleet.faults.stage(Fault(HostTimeout("unbind hangs"), call="devices.restore", times=10**6))
-    world.delete("first").run(lambda: not world.exists("first"))
+    world.delete("first").run(lambda: not world.exists("first")).go_home()
     (entry,) = _host(world).status.quarantined
     assert entry.address == FIRST
     world.apply(vm_yaml("second")).run(lambda: _why_pending(world, "second") == "GPUsQuarantined").pass_time(900)

@@ -61,6 +61,8 @@ def test_an_orphan_without_a_claim_gives_its_gpu_back(world: World) -> None:
     world.pass_time(SWEPT_S)
     assert _domain(world, domain) is DomainState.ABSENT
     assert {leak.kind for leak in world.leaks()} == {"volume"}
+    (entry,) = world.histories()[0].status.entries
+    assert (entry.owner.name, entry.cleaning.reset) == (domain, "done by flr"), "cleaned as after any other tenant"
 
 
 def test_the_gpu_of_an_orphan_goes_to_nobody_before_it_is_home(world: World) -> None:
@@ -68,8 +70,17 @@ def test_the_gpu_of_an_orphan_goes_to_nobody_before_it_is_home(world: World) -> 
     _remove_by_force(world, "first")
     world.apply(vm_yaml("second")).pass_time(10)
     waiting = world.condition("second", "Scheduled")
-    assert waiting is not None and waiting.reason == "InsufficientGPUs"
+    assert waiting is not None and waiting.reason == "GPUsBeingCleaned"
     world.run(lambda: world.is_ready("second"), timeout_s=SWEPT_S)
+
+
+def test_a_vm_of_the_name_of_one_that_was_removed_by_force_gets_its_address_under_that_name(world: World) -> None:
+    world.host("a").apply(vm_yaml("first", gpus=0)).settle()
+    _remove_by_force(world, "first")
+    world.fleet.host("a").kill_qemu("hikube-default.first")
+    world.ports.connector.connect("simulated://a").domains.undefine("hikube-default.first")
+    world.apply(vm_yaml("first", gpus=0)).run(lambda: world.is_ready("first"), timeout_s=300)
+    assert world.vm("first").status.consecutive_failures == 0
 
 
 def test_domains_that_were_there_before_this_store_are_left_alone(world: World) -> None:

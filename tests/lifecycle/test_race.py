@@ -14,7 +14,7 @@ from provisioner.clocks import SystemClock, SystemIdentifiers
 from provisioner.drivers.simulated.fleet import SimulatedFleet
 from provisioner.drivers.simulated.hypervisor import SimulatedConnector
 from provisioner.drivers.simulated.presets import L40S
-from provisioner.lifecycle.gpu_hosts import surveyed
+from provisioner.lifecycle.surveying import surveyed
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost, GPUHostSpec, KvmVerdict
 from provisioner.model.metadata import Metadata

@@ -31,8 +31,8 @@ def test_the_conditions_come_in_the_order_of_the_table(world: World) -> None:
     world.host("a").apply(vm_yaml("first")).settle()
     order = [known.type for known in world.vm("first").status.conditions if known.type != "Ready"]
     assert order == [
-        "Scheduled", "ImageReady", "DisksReady", "SeedReady", "DevicesBound",
-        "Defined", "Started", "AddressKnown", "Reachable", "GPUsProven",
+        "Scheduled", "ImageReady", "DisksReady", "SeedReady", "NetworkReady", "DevicesBound",
+        "Defined", "Started", "AddressKnown", "Reachable", "GPUsProven", "GPUHealthy",
     ]  # fmt: skip
 
 
@@ -57,8 +57,8 @@ def test_our_keys_are_gone_once_the_vm_is_handed_over(world: World) -> None:
 def test_halting_releases_the_gpu_and_keeps_the_disk(world: World) -> None:
     world.host("a").apply(vm_yaml("first")).settle()
     world.edit("first", run_strategy=RunStrategy.HALTED).run(lambda: world.vm("first").status.phase is Phase.STOPPED)
-    assert world.store.list(GPUClaim).items == ()
     assert {leak.kind for leak in world.leaks()} == {"volume"}
+    assert world.store.list(GPUClaim).items == ()
     assert world.vm("first").status.host == "a"
     world.edit("first", run_strategy=RunStrategy.ALWAYS).run(lambda: world.is_ready("first"))
 

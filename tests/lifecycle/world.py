@@ -17,10 +17,12 @@ from provisioner.drivers.simulated.hypervisor import SimulatedConnector
 from provisioner.drivers.simulated.images import SimulatedImages
 from provisioner.drivers.simulated.presets import L40S
 from provisioner.lifecycle.assembly import controller_of
+from provisioner.lifecycle.gpu_claim.reconciler import GPUClaimReconciler
 from provisioner.lifecycle.ports import Ports
 from provisioner.model.documents import parse_documents
 from provisioner.model.errors import NotFound
 from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_history import GPUHistory
 from provisioner.model.gpu_host import GPUHost, GPUHostSpec
 from provisioner.model.metadata import Condition, Metadata, Resource, find_condition
 from provisioner.model.tables import Tables
@@ -30,6 +32,7 @@ from provisioner.store.memory import MemoryStore
 
 SETTLE_S = 6 * 3600.0
 QUIET_S = 400.0
+PASSES_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,16 @@ class World:
         self.store.update(vm.with_metadata(annotations={**vm.metadata.annotations, key: value}))
         return self
 
+    def configure(self, name: str, **changes: Any) -> World:
+        """Change fields of a host's spec."""
+        host = self.store.get(GPUHost, name)
+        self.store.update(host.model_copy(update={"spec": host.spec.model_copy(update=changes)}))
+        return self
+
+    def histories(self) -> tuple[GPUHistory, ...]:
+        """Of every card."""
+        return self.store.list(GPUHistory).items
+
     def delete(self, name: str, kind: type[Resource] = VirtualMachine) -> World:
         """Ask for deletion."""
         self.store.delete(self.store.get(kind, name, namespace="default" if kind.NAMESPACED else "").key)
@@ -132,19 +145,46 @@ class World:
         """Whether the store has it."""
         return any(item.metadata.name == name for item in self.store.list(kind).items)
 
+    def go_home(self) -> World:
+        """Let released claims walk their table to its end, and nobody else do anything meanwhile."""
+        reconciler = GPUClaimReconciler(self.ports)
+        for _ in range(PASSES_MAX):
+            released = [claim for claim in self.store.list(GPUClaim).items if claim.is_released]
+            if not released:
+                return self
+            pauses = [again_s for claim in released if (again_s := reconciler.reconcile(claim.key)) is not None]
+            self.clock.sleep(min(pauses, default=0.0))
+        raise AssertionError(f"they do not get home: {released}")
+
     def leaks(self) -> list[Leak]:
-        """Domains, volumes, claims and bindings that no living VM or disk accounts for."""
+        """Domains, volumes, claims and bindings that no living VM or disk accounts for, once what was let go is home."""
+        self.go_home()
         found = [Leak("claim", claim.metadata.name) for claim in self.store.list(GPUClaim).items]
         for host in self.store.list(GPUHost).items:
             hypervisor = self.ports.connector.connect(host.spec.uri)
-            found += [Leak("domain", domain.name) for domain in hypervisor.domains.owned()]
+            parked = {vm.metadata.uid for vm in self.machines() if vm.status.first_ready and not vm.status.domain}
+            domains = [domain for domain in hypervisor.domains.owned() if domain.owner_uid not in parked or domain.functions]
+            found += [Leak("domain", domain.name) for domain in domains]
             volumes = hypervisor.volumes.list(host.spec.storage_pool, prefix="hikube-")
             found += [Leak("volume", volume.name) for volume in volumes if not volume.name.startswith("hikube-base-")]
             for gpu in host.status.gpus:
                 addresses = [gpu.address, *(companion.address for companion in gpu.companions)]
                 functions = hypervisor.devices.functions(addresses)
                 found += [Leak("binding", function.address) for function in functions if function.driver == "vfio-pci"]
+            found += self._network_leaks(host.spec.uri)
         return found
+
+    def _network_leaks(self, uri: str) -> list[Leak]:
+        """Reservations, filters and publications of no living VM."""
+        machines = [vm.status for vm in self.machines()]
+        kept = {known.mac_address for status in machines for known in status.kept_addresses}
+        told = {status.publication.table for status in machines if status.publication is not None}
+        with self.fleet.at(uri).peek() as state:
+            reserved = {known.mac_address for each in state.wires.reservations.values() for known in each}
+            filters, published = set(state.wires.filters), set(state.wires.publications)
+        left = {"reservation": reserved - kept, "publication": published - told}
+        left["filter"] = filters - {status.network_filter for status in machines}
+        return [Leak(kind, name) for kind in left for name in sorted(left[kind])]
 
     def summary(self) -> str:
         """Every VM with its conditions, for a failing test."""

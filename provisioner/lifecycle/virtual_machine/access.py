@@ -11,8 +11,8 @@ import hashlib
 
 from provisioner.drivers.guest.keys import generate_key_pair
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
-from provisioner.model.errors import AlreadyExists, NotFound
-from provisioner.model.metadata import Metadata
+from provisioner.model.errors import AlreadyExists, NotFound, SecretsLocked
+from provisioner.model.metadata import Key, Metadata
 from provisioner.model.secret import Secret, SecretSpec
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from templates.guest import pinned_host_key
@@ -79,14 +79,22 @@ def forget_private(view: VirtualMachineView) -> None:
 
 
 def forget_start(view: VirtualMachineView) -> None:
-    """Drop what belongs to one start. The host's private key stays until hand-over: a disk may have it or may need it yet."""
-    _keep(view, HOST_PUBLIC, HOST_PRIVATE, INSTANCE_ID)
+    """Drop what belongs to one start. The host's private key stays until hand-over: a disk may have it or may need it yet.
+
+    Of a VM that goes everything is dropped, unread. A lost key file must not keep anybody's GPUs, so what cannot be read stays,
+    sealed, until a start that can read it.
+    """
+    if view.resource.is_being_deleted:
+        delete(view)
+        return
+    with contextlib.suppress(SecretsLocked):
+        _keep(view, HOST_PUBLIC, HOST_PRIVATE, INSTANCE_ID)
 
 
 def delete(view: VirtualMachineView) -> None:
     """Remove the VM's Secret altogether."""
     with contextlib.suppress(NotFound):
-        view.ports.store.delete(_secret(view).key)
+        view.ports.store.delete(Key(Secret.KIND, view.resource.metadata.namespace, _name(view)))
 
 
 def _keep(view: VirtualMachineView, *names: str) -> None:

@@ -1,20 +1,26 @@
 """Which VM has a VMDisk: a disk serves one VM at a time, on one host, for as long as the VM lives or until its spec lets go.
 
-`status.usedBy` is the name of a VMInstance, or `virtualmachine/NAME`: both kinds may have VMDisks, and the same name. A VM
-whose disks are not to be had waits before it claims anything: GPUs that wait for a disk are lost to everybody.
+A VM whose disks are not to be had waits before it claims anything: GPUs that wait for a disk are lost to everybody.
 """
 
 from __future__ import annotations
 
-from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.disk_users import copier_of, user_name, user_of
+from provisioner.lifecycle.pool_room import POOL_REASONS
 from provisioner.lifecycle.verdicts import Abort, Retry
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.errors import NotFound
 from provisioner.model.metadata import Key, find_condition
-from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.model.vm_disk import VMDisk
 
+__all__ = ["disks_obstacle", "is_kept_for", "obstacle", "release_disks", "user_name", "user_of"]
+
 WAIT_S = 5.0
+WAITS_FOR_SOMEBODY = POOL_REASONS | {
+    *("VolumeExists", "VolumeMissing", "HostMissing"),
+    *("OriginMissing", "OriginNotReady", "OriginElsewhere", "OriginInUse", "OriginBeingCopied", "Copying"),
+}
+"""Reasons of a disk that is not ready and that may stay so for as long as it likes."""
 
 
 def disks_obstacle(view: VirtualMachineView) -> Retry | Abort | None:
@@ -35,8 +41,15 @@ def obstacle(view: VirtualMachineView, disk: VMDisk) -> Retry | Abort | None:
         return Retry(WAIT_S, "DiskInUse", f"VMDisk `{name}` is used by `{user}`", is_patient=True)
     if disk.spec.source.upload is not None and disk.status.phase != "Ready":
         return Retry(WAIT_S, "WaitingForUpload", f"the content of VMDisk `{name}` has not been uploaded yet", is_patient=True)
+    copier = copier_of(disk, view.ports)
+    if copier:
+        return Retry(WAIT_S, "DiskBeingCopied", f"VMDisk `{name}` is being copied to VMDisk `{copier}`", is_patient=True)
+    failed = find_condition(disk.status.conditions, "Ready")
+    if disk.status.phase not in ("Ready", "Failed") and failed is not None and failed.reason in WAITS_FOR_SOMEBODY:
+        return Retry(WAIT_S, failed.reason, f"VMDisk `{name}`: {failed.message}", is_patient=True)
+    if disk.spec.source.disk is not None and not disk.status.host:
+        return Retry(WAIT_S, "OriginNotReady", f"VMDisk `{name}` is a copy that is not made yet", is_patient=True)
     if disk.status.phase == "Failed":
-        failed = find_condition(disk.status.conditions, "Ready")
         return Abort("DiskFailed", f"VMDisk `{name}` failed: {failed.message if failed else 'nobody knows why'}", is_final=True)
     return None
 
@@ -44,23 +57,6 @@ def obstacle(view: VirtualMachineView, disk: VMDisk) -> Retry | Abort | None:
 def is_kept_for(disk: VMDisk, key: Key) -> bool:
     """Whether the disk's deletion waits for that VM: it has the disk, and there is a volume that it may have data on."""
     return disk.status.used_by == user_name(key) and bool(disk.status.volume)
-
-
-def user_name(key: Key) -> str:
-    """How a VM stands in `status.usedBy`."""
-    return key.name if key.kind == VMInstance.KIND else f"{key.kind.lower()}/{key.name}"
-
-
-def user_of(disk: VMDisk, ports: Ports) -> VirtualMachine | None:
-    """The VM that has the disk attached, if it still exists."""
-    if not disk.status.used_by:
-        return None
-    prefix, _, name = disk.status.used_by.rpartition("/")
-    kind = VirtualMachine if prefix else VMInstance
-    try:
-        return ports.store.get(kind, name, namespace=disk.metadata.namespace)
-    except NotFound:
-        return None
 
 
 def release_disks(view: VirtualMachineView, *, but: frozenset[str] = frozenset()) -> None:

@@ -9,8 +9,12 @@ from __future__ import annotations
 from provisioner.drivers.hypervisor import DomainState
 from provisioner.lifecycle.background import Running
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
-from provisioner.lifecycle.virtual_machine.blueprint import domain_xml
+from provisioner.lifecycle.virtual_machine.blueprint import domain_xml, host_now
+from provisioner.lifecycle.virtual_machine.leases import note_given
+from provisioner.lifecycle.virtual_machine.record import park, record_text
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model.redaction import guest_words
+from provisioner.planning.networks import primary_mac
 from provisioner.planning.restart import running_spec_of
 
 POLL_S = 0.5
@@ -26,26 +30,29 @@ def define_domain(view: VirtualMachineView) -> Verdict:
         return Abort("ForeignDomain", f"a domain `{known.name}` that is not ours is on host `{view.host.metadata.name}`")
     if view.holds("Started") or (known is not None and known.state is DomainState.RUNNING):
         return Done()  # what was started in this attempt and runs no more is for `start` to judge, not to be made anew
-    xml, plan = domain_xml(view)
+    xml, plan = domain_xml(view, record=record_text(view), host=host_now(view))
     if known is not None and known.uuid != plan.uuid:
         view.hypervisor.domains.undefine(known.name)  # another cloudInitSeed since it was defined
     domain = view.hypervisor.domains.define(xml)
     view.write(
         domain=domain.name,
         domain_uuid=domain.uuid,
-        mac_address=plan.interfaces[0].mac_address if plan.interfaces else "",
+        mac_address=primary_mac(view.resource, view.host),
         running_spec=running_spec_of(view.resource, size=view.size, vm_disks=view.disks),
     )
     return Done(domain.name)
 
 
 def undefine_domain(view: VirtualMachineView) -> Verdict:
-    """The host has no domain of this VM."""
+    """The host has no domain of this VM; of one that may come back it has a parked one, which bears its record."""
     if not view.resource.status.host:
         return Done()
-    known = view.look()
-    if known is not None and known.owner_uid == view.resource.metadata.uid:
-        view.hypervisor.domains.undefine(known.name)
+    known, uid = view.look(), view.resource.metadata.uid
+    if known is None or known.owner_uid == uid:
+        if view.resource.status.first_ready and not view.resource.is_being_deleted:
+            park(view, known)
+        elif known is not None:
+            view.hypervisor.domains.undefine(known.name)
     if view.resource.status.domain:
         view.write(domain="", domain_uuid="")
     return Done()
@@ -61,6 +68,7 @@ def start_domain(view: VirtualMachineView) -> Verdict:
     record = view.record("start")
     if record is not None and record.finished:
         return guest_stopped(view)
+    note_given(view)
     hypervisor, name, timeout_s = view.hypervisor, view.domain_name, view.budgets.start_s * view.ports.time_scale
 
     def work(_meter: object) -> None:
@@ -118,5 +126,5 @@ def is_running(view: VirtualMachineView) -> bool:
 def last_words(view: VirtualMachineView, *, lines: int = 15) -> str:
     """The end of the console, for an error; empty if nothing is kept."""
     text = view.hypervisor.console.tail(view.domain_name, limit_bytes=4000).strip()
-    tail = "\n".join(text.splitlines()[-lines:])
+    tail = guest_words("\n".join(text.splitlines()[-lines:]), user_data=view.resource.spec.cloud_init)
     return f"\nconsole:\n{tail}" if tail else ""

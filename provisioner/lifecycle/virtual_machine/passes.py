@@ -19,7 +19,11 @@ from provisioner.lifecycle.queue import backoff_s
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Stuck, Verdict
 from provisioner.lifecycle.virtual_machine import access
 from provisioner.lifecycle.virtual_machine.attachments import release_disks
+from provisioner.lifecycle.virtual_machine.ending import state_at_end
 from provisioner.lifecycle.virtual_machine.goal import Goal, ended_by_itself, goal
+from provisioner.lifecycle.virtual_machine.gpu_condition import note_gpu_health
+from provisioner.lifecycle.virtual_machine.publishing import PublicationWatch
+from provisioner.lifecycle.virtual_machine.record import keep_record
 from provisioner.lifecycle.virtual_machine.reserve import release_gpus
 from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
@@ -44,12 +48,14 @@ class Passes:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._settled: dict[Key, tuple[int, set[str]]] = {}
-        """By the generation of the spec that they were seen to hold for."""
+        self._settled: dict[Key, tuple[tuple[str, int], set[str]]] = {}
+        """By the uid and the generation of the spec that they were seen to hold for: a name may be another VM's by now."""
+        self._publications = PublicationWatch()
 
     def forget(self, key: Key) -> None:
         """Observe everything anew in the next pass."""
         self._settled.pop(key, None)
+        self._publications.forget(key)
 
     def run(self, view: VirtualMachineView) -> float | None:
         """One pass."""
@@ -82,6 +88,7 @@ class Passes:
         verdict = VIRTUAL_MACHINE.advance(view, settled=self._settled_of(view))
         if isinstance(verdict, Done):
             _note_request(view, phase=Phase.READY, completed=False)
+            note_gpu_health(view)
             view.tell("Ready", f"on host {view.resource.status.host} at {view.resource.status.address}")
             return CHECK_S
         if isinstance(verdict, Retry):
@@ -91,10 +98,10 @@ class Passes:
         return self._fail(view, verdict)
 
     def _settled_of(self, view: VirtualMachineView) -> set[str]:
-        generation, key = view.resource.metadata.generation, view.key
-        known = self._settled.get(key)
-        if known is None or known[0] != generation:
-            known = self._settled[key] = (generation, set())
+        metadata, key = view.resource.metadata, view.key
+        which, known = (metadata.uid, metadata.generation), self._settled.get(key)
+        if known is None or known[0] != which:
+            known = self._settled[key] = (which, set())
         return known[1]
 
     def _watch_over(self, view: VirtualMachineView) -> float | None:
@@ -102,6 +109,9 @@ class Passes:
         domain = view.look()
         if domain is None or domain.state is not DomainState.RUNNING:
             return self._ended(view, domain)
+        note_gpu_health(view)
+        self._publications.keep(view)
+        keep_record(view)
         status = view.resource.status
         reasons = _differs(view)
         if reasons:
@@ -112,7 +122,7 @@ class Passes:
         return CHECK_S
 
     def _ended(self, view: VirtualMachineView, domain: Domain | None) -> float | None:
-        state = domain.state if domain is not None else DomainState.ABSENT
+        state = state_at_end(view, domain)
         view.tell("GuestEnded", f"the domain is {state.value}", warning=state is not DomainState.OFF)
         if ended_by_itself(view.resource, state) is Goal.RESTART:
             return self._restart(view, request=view.resource.status.handled_request)
@@ -200,6 +210,7 @@ class Passes:
             handled_request=request if handled_request is None else handled_request,
             **changes,
         )
+        note_gpu_health(view)
 
     def _unwind(self, view: VirtualMachineView, *, keep_data: bool, keep: frozenset[str] = NOTHING_KEPT) -> float | None:
         """Run backwards; None when all is undone, else when to go on. What is left behind is written down."""
@@ -270,7 +281,9 @@ def _phase(view: VirtualMachineView) -> Phase:
 
 
 def _must_reserve_anew(view: VirtualMachineView) -> bool:
-    return view.resource.status.running_spec is None or bool(_differs(view))
+    """Whether other GPUs are asked for. Any other change keeps them, if the host can take it: they need no cleaning then."""
+    running = view.resource.status.running_spec
+    return running is None or sorted(running.gpus) != sorted(gpu.name for gpu in view.resource.spec.gpus)
 
 
 def _differs(view: VirtualMachineView) -> tuple[str, ...]:

@@ -6,14 +6,22 @@ a pinned host key. At hand-over our key, the seed and every private half are rem
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from provisioner.drivers.guest.protocol import GuestDoor
+from provisioner.lifecycle.quarantine import quarantine
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.virtual_machine import access
+from provisioner.lifecycle.virtual_machine.blueprint import hardware_of
 from provisioner.lifecycle.virtual_machine.domain import guest_stopped, is_running, last_words
+from provisioner.lifecycle.virtual_machine.record import write_record
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model import domain_names
 from provisioner.model.guest_report import GuestReport
+from provisioner.model.redaction import guest_words
 from provisioner.model.virtual_machine import GpuAssignment
+from provisioner.planning.gpu_health import GUEST_FAULT
+from provisioner.planning.guest_numa import numa_findings
 from provisioner.planning.proof import Proof, prove
 from provisioner.planning.refusals import counted
 
@@ -31,9 +39,11 @@ def find_address(view: VirtualMachineView) -> Verdict:
     mac = view.resource.status.mac_address
     addresses = view.hypervisor.domains.addresses(view.domain_name, mac_address=mac)
     if addresses:
-        if view.resource.status.address != addresses[0]:
-            view.write(address=addresses[0])
-        return Done(addresses[0])
+        kept = {known.address for known in view.resource.status.kept_addresses if known.mac_address == mac}
+        address = next((each for each in addresses if each in kept), addresses[0])
+        if view.resource.status.address != address:
+            view.write(address=address)
+        return Done(address)
     if not is_running(view):
         return guest_stopped(view)
     return Retry(POLL_S, "NoAddress", f"no address for {mac} yet")
@@ -57,21 +67,40 @@ def prove_gpus(view: VirtualMachineView) -> Verdict:
             return verdict
     report = view.report
     assert report is not None
-    proof = prove(
-        report,
-        assignments=view.resource.status.gpus,
-        host_gpus=view.host.status.gpus,
-        tables=view.ports.tables,
-        needs_driver=_needs_driver(view),
-    )
+    proof = _judged(view, report)
     if proof.state == "waiting":
         return Retry(POLL_S, "NotProvenYet", proof.message)
     if proof.state == "failed":
+        _quarantine_faulty(view, proof)
         tail = report.cloud_init.output_tail
+        tail = guest_words(tail, user_data=view.resource.spec.cloud_init)
         words = f"\ncloud-init:\n{tail}" if tail else last_words(view)
         return Abort("NotProven", proof.message + words)
     view.write(gpus=_with_evidence(view, report, proof), driver_version=report.nvidia.driver_version)
     return Done(proof.message)
+
+
+def _quarantine_faulty(view: VirtualMachineView, proof: Proof) -> None:
+    """Nobody gets a GPU that its guest calls broken: not this VM's next attempt, and not the next VM."""
+    for address, why in proof.faulty.items():
+        words = f"{why}; reported by the guest of {view.key}"
+        quarantine(view.ports, host=view.host.metadata.name, address=address, reason=words, cause=GUEST_FAULT)
+
+
+def _judged(view: VirtualMachineView, report: GuestReport) -> Proof:
+    """Every GPU as planned: present, driven, and on its NUMA node."""
+    hardware = hardware_of(view)
+    at = hardware.guest_addresses
+    planned = [gpu.model_copy(update={"guest_address": at.get(gpu.address, "")}) for gpu in view.resource.status.gpus]
+    proof = prove(
+        report,
+        assignments=planned,
+        host_gpus=view.host.status.gpus,
+        tables=view.ports.tables,
+        needs_driver=_needs_driver(view),
+    )
+    numa = numa_findings(report, places=proof.guest_addresses, planned=hardware.guest_numa_nodes)
+    return replace(proof, findings=(*proof.findings, *numa))
 
 
 def hand_over(view: VirtualMachineView) -> Verdict:
@@ -85,7 +114,14 @@ def hand_over(view: VirtualMachineView) -> Verdict:
     view.hypervisor.volumes.delete(view.pool, domain_names.seed_volume(view.domain_name))
     access.forget_private(view)
     status = view.resource.status
-    view.write(first_ready=status.first_ready or view.ports.now(), consecutive_failures=0, retry_after="", last_failure="")
+    view.write(
+        first_ready=status.first_ready or view.ports.now(),
+        recorded_generation=view.resource.metadata.generation,
+        consecutive_failures=0,
+        retry_after="",
+        last_failure="",
+    )
+    write_record(view)
     return Done(f"{counted(len(status.gpus), 'GPU')} proven")
 
 
@@ -133,6 +169,6 @@ def _with_evidence(view: VirtualMachineView, report: GuestReport, proof: Proof) 
     for assignment in view.resource.status.gpus:
         guest_address = proof.guest_addresses.get(assignment.address, "")
         row = by_address.get(guest_address)
-        evidence = {"uuid": row.uuid, "serial": row.serial} if row is not None else {}
+        evidence = {"uuid": row.uuid, "serial": row.serial, "vbios": row.vbios} if row is not None else {}
         found.append(assignment.model_copy(update={"guest_address": guest_address, **evidence}))
     return tuple(found)

@@ -2,17 +2,17 @@
 
 Plans on a snapshot, then creates the claims one by one. If one exists already, somebody was faster: what was taken is given
 back and the plan is made anew, a bounded number of times. Claims made before a crash are found by their owner label and given
-back before planning, so that they count as free.
+back before planning, so that they count as free; those of GPUs that were taken already go home first, by their own table.
 """
 
 from __future__ import annotations
 
-import contextlib
-
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle
+from provisioner.lifecycle.virtual_machine.leases import let_go
+from provisioner.lifecycle.virtual_machine.publishing import external_address_for
 from provisioner.lifecycle.virtual_machine.view import OWNER_LABEL, VirtualMachineView
-from provisioner.model.errors import AlreadyExists, NotFound
+from provisioner.model.errors import AlreadyExists
 from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec
 from provisioner.model.gpu_host import GpuFacts, GPUHost, claim_name
 from provisioner.model.metadata import Metadata, find_condition
@@ -29,9 +29,9 @@ def reserve_gpus(view: VirtualMachineView) -> Verdict:
     """A host is chosen and every GPU on it that the spec asks for is claimed by this VM."""
     if _holds(view):
         return Done(_sentence(view))
-    if any(claim.status.functions for claim in view.claims()):
-        return Abort("SpecChanged", "the spec changed when its devices were taken already: they are given back first")
-    _give_back(view)
+    if view.resource.status.domain and any(claim.status.functions for claim in view.claims()):
+        return Abort("SpecChanged", "what it has is not what it needs any more, and its domain is defined: all is undone first")
+    let_go(view)
     waiting = disks_obstacle(view)
     if waiting is not None:
         return waiting
@@ -49,8 +49,8 @@ def reserve_gpus(view: VirtualMachineView) -> Verdict:
 
 
 def release_gpus(view: VirtualMachineView) -> Verdict:
-    """No claim of this VM is left."""
-    _give_back(view)
+    """This VM owns no GPU any more. What guests had goes home by the claims' own table; nothing here waits for it."""
+    let_go(view)
     if view.resource.status.gpus or view.resource.status.running_spec is not None:
         view.write(view.condition("Scheduled", "False", "Released"), gpus=(), running_spec=None)
     elif view.holds("Scheduled"):
@@ -61,28 +61,33 @@ def release_gpus(view: VirtualMachineView) -> Verdict:
 def _holds(view: VirtualMachineView) -> bool:
     """Whether the host is chosen, the claims are exactly those of the status and of the spec, and the size is what was planned.
 
-    A domain that was started stays what it is. A GPU that was quarantined since it was claimed is not taken again.
+    A domain that was started stays what it is. A GPU that was quarantined or retired since it was claimed is not taken again.
+    Claims that were kept when a stop was called off are as good as new, if the host still takes the VM.
     """
-    status = view.resource.status
-    if not status.host or not view.holds("Scheduled"):
+    status, claims = view.resource.status, view.claims()
+    if not status.host or not (view.holds("Scheduled") or claims):
         return False
-    claims = view.claims()
     claimed = {(claim.spec.host, claim.spec.address) for claim in claims}
     assigned = {(gpu.host, gpu.address) for gpu in status.gpus}
     if claimed != assigned:
         return False
     if view.holds("Started"):
         return True
-    if assigned and {entry.address for entry in view.host.status.quarantined} & {address for _, address in assigned}:
+    if assigned and _barred(view.host) & {address for _, address in assigned}:
         return False
     wanted = sorted(gpu.name for gpu in view.resource.spec.gpus)
     return sorted(gpu.name for gpu in status.gpus) == wanted and _is_planned(view)
 
 
+def _barred(host: GPUHost) -> set[str]:
+    """Addresses of GPUs that nobody may get."""
+    return {entry.address for entry in host.status.quarantined} | set(host.spec.retired)
+
+
 def _is_planned(view: VirtualMachineView) -> bool:
     """Whether the plan was made for this generation of the spec, or is right for it too."""
     scheduled, generation = find_condition(view.resource.status.conditions, "Scheduled"), view.resource.metadata.generation
-    if scheduled is not None and scheduled.observed_generation == generation:
+    if scheduled is not None and scheduled.status == "True" and scheduled.observed_generation == generation:
         return True
     host = view.resource.status.host
     decision = place(_request(view), view.ports.snapshots.take(view.ports.store, view.ports.tables))
@@ -95,8 +100,7 @@ def _is_planned(view: VirtualMachineView) -> bool:
 def _request(view: VirtualMachineView, *, host: str | None = None) -> PlacementRequest:
     """What the VM asks for; with another host than its own, as if that were its own (empty: as if it had none)."""
     vm = view.resource if host is None else view.resource.with_status(host=host)
-    firmware = view.image.spec.firmware if view.image is not None else "bios"
-    return request_for(vm, size=view.size, tables=view.ports.tables, vm_disks=view.disks, firmware=firmware)
+    return request_for(vm, size=view.size, tables=view.ports.tables, vm_disks=view.disks, firmware=view.firmware)
 
 
 def _would_fit_elsewhere(view: VirtualMachineView) -> bool:
@@ -104,12 +108,6 @@ def _would_fit_elsewhere(view: VirtualMachineView) -> bool:
     if not view.resource.status.host or view.resource.status.first_ready:
         return False
     return isinstance(place(_request(view, host=""), view.ports.snapshots.take(view.ports.store, view.ports.tables)), Placement)
-
-
-def _give_back(view: VirtualMachineView) -> None:
-    for claim in view.claims():
-        with contextlib.suppress(NotFound):
-            view.ports.store.delete(claim.key, uid=claim.metadata.uid)
 
 
 def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
@@ -121,10 +119,15 @@ def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
         try:
             store.create(_claim(view, host.metadata.name, facts[address]))
         except AlreadyExists:
-            _give_back(view)
+            let_go(view)
             return False
     gpus = tuple(_assignment(host.metadata.name, facts[address]) for address in placement.gpus)
-    view.write(view.condition("Scheduled", "True", "Done"), host=host.metadata.name, gpus=gpus)
+    view.write(
+        view.condition("Scheduled", "True", "Done"),
+        host=host.metadata.name,
+        gpus=gpus,
+        external_address=external_address_for(view, host.metadata.name),
+    )
     view.tell("Scheduled", _sentence(view))
     return True
 

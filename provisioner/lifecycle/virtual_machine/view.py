@@ -11,6 +11,7 @@ from provisioner.lifecycle.view import View
 from provisioner.model import domain_names
 from provisioner.model.clock import seconds
 from provisioner.model.errors import InvalidInput, NotFound
+from provisioner.model.examination import HostExamination
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.guest_report import GuestReport
@@ -19,10 +20,12 @@ from provisioner.model.sizing import GuestSize, guest_size
 from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.model.vm_disk import VMDisk
 from provisioner.planning.budgets import budgets
+from provisioner.planning.hardware.window import bars_of_assigned
 from provisioner.planning.host_labels import is_nested_emulation
 from provisioner.planning.plans import Budgets
 
 OWNER_LABEL = "hikube.cloud/owner-uid"
+EXAMINE_TIMEOUT_S = 60.0
 
 
 class VirtualMachineView(View[VirtualMachine]):
@@ -30,6 +33,7 @@ class VirtualMachineView(View[VirtualMachine]):
 
     report: GuestReport | None = None
     """What the guest said in this pass."""
+    _examination: HostExamination | None = None
 
     @cached_property
     def domain_name(self) -> str:
@@ -74,15 +78,35 @@ class VirtualMachineView(View[VirtualMachine]):
         return self.hypervisor.domains.look(self.domain_name)
 
     def claims(self) -> tuple[GPUClaim, ...]:
-        """The claims that this VM owns, whether its status knows them or not."""
+        """The claims that this VM owns, whether its status knows them or not; those that it has let go of are not its own."""
         labels = {OWNER_LABEL: self.resource.metadata.uid}
-        return self.ports.store.list(GPUClaim, labels=labels).items
+        return tuple(claim for claim in self.ports.store.list(GPUClaim, labels=labels).items if not claim.is_released)
+
+    def examination(self) -> HostExamination:
+        """The host from inside, with the VM's GPUs and their groups; asked once a pass, unless it is forgotten."""
+        if self._examination is None:
+            addresses = [claim.spec.address for claim in self.claims()]
+            self._examination = self.hypervisor.inventory.examine(addresses, timeout_s=EXAMINE_TIMEOUT_S)
+        return self._examination
+
+    def forget_examination(self) -> None:
+        """What was changed since is to be seen by the next look."""
+        self._examination = None
 
     @cached_property
     def image(self) -> Image | None:
         """The golden image of the system disk; None for a VM that boots from VMDisks."""
         disk = self.resource.spec.system_disk
         return image_of(disk.image, self.ports) if disk is not None else None
+
+    @property
+    def firmware(self) -> str:
+        """`bios`, `efi` or `any`: the spec's word, else that of the image that the VM boots from, else BIOS."""
+        image = self.image
+        if image is None and self.disks:
+            source = self.disks[0].spec.source.image
+            image = image_of(source.name, self.ports) if source is not None else None
+        return self.resource.spec.firmware or (image.spec.firmware if image is not None else "bios")
 
     @cached_property
     def disks(self) -> tuple[VMDisk, ...]:
@@ -93,6 +117,10 @@ class VirtualMachineView(View[VirtualMachine]):
         """
         namespace = self.resource.metadata.namespace
         return tuple(self.ports.store.get(VMDisk, disk.name, namespace=namespace) for disk in self.resource.spec.disks)
+
+    def look_at_disks_again(self) -> None:
+        """Forget what was read of them in this pass."""
+        self.__dict__.pop("disks", None)
 
     def stopping_for_s(self) -> float:
         """Seconds since undoing began; 0 while going forward."""
@@ -105,8 +133,8 @@ class VirtualMachineView(View[VirtualMachine]):
         gpus, size = self.resource.status.gpus, self._size_or_running()
         if not self.resource.status.host:
             return budgets(size, gpu_count=len(gpus), bar_bytes=())
-        by_address = {gpu.address: gpu for gpu in self.host.status.gpus}
-        bars = tuple(size for gpu in gpus if gpu.address in by_address for size in by_address[gpu.address].bar_bytes)
+        known = bars_of_assigned(gpus, self.host, self.ports.tables.gpus)
+        bars = tuple(size for each in known for size in each.sizes)
         is_emulated = is_nested_emulation(self.host) or self.host.status.kvm.works is False
         return budgets(size, gpu_count=len(gpus), bar_bytes=bars, is_emulated=is_emulated)
 

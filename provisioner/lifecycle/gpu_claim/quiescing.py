@@ -1,0 +1,49 @@
+"""Step `quiesce`: nobody has the GPU, and nobody can get at it: no domain of ours runs with it, and it is on vfio-pci.
+
+After a boot of the host a GPU is on the kernel's drivers with the last tenant's traces still in it; it is taken from them
+before anything else, since neither a reset nor a scrub may meet a driver at work.
+"""
+
+from __future__ import annotations
+
+from provisioner.drivers.hypervisor import DomainState
+from provisioner.lifecycle.gpu_claim.functions import take
+from provisioner.lifecycle.gpu_claim.view import GPUClaimView
+from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
+from provisioner.model.errors import HostTimeout, NotFound
+
+IN_USE_S = 30.0
+"""The sweep of the host (orphans.py) stops a domain without an owner; until then the claim protects the GPU."""
+
+
+def quiesce(view: GPUClaimView) -> Verdict:
+    """Nobody has it. Once it is verified it may be on its way to its own drivers, and is not taken from them again."""
+    if view.cleaning.verification:
+        return Done("nobody has it")
+    user = _user(view)
+    if user:
+        if not view.resource.status.given_at:
+            view.write(given_at=view.ports.now())  # seen with our own eyes
+        return Retry(IN_USE_S, "InUse", f"it has no owner, and domain `{user}` still has it")
+    if not view.resource.was_given:
+        return Done("no guest ever had it")
+    devices = view.hypervisor.devices
+    try:
+        for function in devices.functions(view.addresses):
+            take(devices, function)
+    except NotFound as error:
+        view.note(is_left_alone=True)
+        return Abort("GPUVanished", f"it vanished: {error}")
+    except HostTimeout as error:
+        view.note(is_left_alone=True)
+        return Abort("GPUHangs", f"its driver does not let go of it: {error}")
+    return Done("nobody has it")
+
+
+def _user(view: GPUClaimView) -> str:
+    """The running domain of ours that has one of its functions; empty if there is none."""
+    mine = set(view.addresses)
+    for domain in view.hypervisor.domains.owned():
+        if domain.state is DomainState.RUNNING and mine & set(domain.functions):
+            return domain.name
+    return ""

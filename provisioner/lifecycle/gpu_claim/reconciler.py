@@ -1,0 +1,136 @@
+"""Drives released claims to their end. A claim with a living owner that has not let go of it is never touched here.
+
+    owner gone ──> released ──> the table ──> deleted
+                       └── a step that aborts: quarantine with its reason, and on
+
+A host that is away is waited for. One that was taken out of the store cannot be asked for anything: the claim is recorded as
+lost and goes, since whoever adds the host again prepares it, as for any new host.
+"""
+
+from __future__ import annotations
+
+from provisioner.lifecycle.gpu_claim.recording import write_entry
+from provisioner.lifecycle.gpu_claim.table import GPU_CLAIM
+from provisioner.lifecycle.gpu_claim.view import GPUClaimView
+from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.quarantine import quarantine
+from provisioner.lifecycle.verdicts import Abort, Done, Retry
+from provisioner.model.errors import NotFound
+from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_history import Outcome
+from provisioner.model.gpu_host import GPUHost
+from provisioner.model.metadata import Key, Resource
+from provisioner.model.virtual_machine import VirtualMachine, VMInstance
+from provisioner.store.protocol import Change, ChangeType, Event
+
+STUCK_RETRY_S = 30.0
+_LATE = {
+    "quiesce": "InUse",
+    "reset": "NotReset",
+    "scrub": "NotScrubbed",
+    "verify": "NotVerified",
+    "restore": "NotRestored",
+    "record": "NotRecorded",
+}
+"""The cause of a quarantine by a step that did not end in its time."""
+
+
+class GPUClaimReconciler:
+    """Owns GPUClaim."""
+
+    kinds: tuple[type[Resource], ...] = (GPUClaim,)
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._owners: dict[Key, set[Key]] = {}
+        self._settled: dict[str, set[str]] = {}
+        """By the claim's uid: the steps that this process saw done."""
+        self._released: set[Key] = set()
+
+    def reconcile(self, key: Key) -> float | None:
+        """One pass over the claim of that name."""
+        view = GPUClaimView(self._ports.store.get(GPUClaim, key.name), self._ports)
+        self._owners.setdefault(view.resource.spec.owner.key, set()).add(key)
+        if not view.resource.is_released:
+            if self._has_owner(view.resource):
+                return None
+            view.write(released_at=self._ports.now())
+            view.tell("OrphanReleased", f"its owner {view.resource.spec.owner.key} is gone", warning=True)
+        return self._clean(view)
+
+    def concerns(self, change: Change) -> tuple[Key, ...]:
+        """New claims, those that were let go, and those of a VM that is gone."""
+        resource = change.resource
+        if isinstance(resource, GPUClaim):
+            if change.type is ChangeType.DELETED:
+                self._forget(resource)
+                return ()
+            is_news = change.type is ChangeType.ADDED or (resource.is_released and resource.key not in self._released)
+            if resource.is_released:
+                self._released.add(resource.key)
+            return (resource.key,) if is_news else ()
+        if isinstance(resource, VirtualMachine) and change.type is ChangeType.DELETED:
+            return tuple(self._owners.pop(resource.key, ()))
+        return ()
+
+    def group_of(self, key: Key) -> str:
+        """The host part of the claim's name."""
+        return key.name.rsplit(".", 2)[0]
+
+    def _clean(self, view: GPUClaimView) -> float | None:
+        if not self._knows_host(view):
+            self._lost(view)
+            return None
+        settled = self._settled.setdefault(view.resource.metadata.uid, set())
+        verdict = GPU_CLAIM.advance(view, settled=settled)
+        if isinstance(verdict, Retry):
+            if verdict.is_trouble:
+                settled.clear()  # the host may have been booted: all is looked at anew
+            return verdict.after_s
+        if isinstance(verdict, Abort):
+            step = next(step.name for step in GPU_CLAIM.steps if step.name not in settled)
+            return self._give_up(view, step, verdict)
+        assert isinstance(verdict, Done)
+        reason = view.cleaning.failure
+        outcome = f"in quarantine: {reason}" if reason else "free"
+        self._end(view, f"GPU {view.address} of host {view.resource.spec.host} is {outcome}")
+        return None
+
+    def _give_up(self, view: GPUClaimView, step: str, verdict: Abort) -> float:
+        """The GPU goes into quarantine; what can still be done for it is done, and the claim ends."""
+        why = verdict.message
+        cause = _LATE[step] if verdict.reason == "DeadlineExceeded" else verdict.reason
+        quarantine(self._ports, host=view.resource.spec.host, address=view.address, reason=why, cause=cause)
+        view.tell(verdict.reason, why, warning=True)
+        restored = {"restored": f"failed: {why}"} if step == "restore" else {}
+        view.note(failure=view.cleaning.failure or why, **restored)
+        return STUCK_RETRY_S if step == "record" else 0.0
+
+    def _lost(self, view: GPUClaimView) -> None:
+        if view.resource.status.functions:
+            write_entry(view, outcome=Outcome.LOST, reason=f"host `{view.resource.spec.host}` was taken out of the store")
+        self._end(view, f"host `{view.resource.spec.host}` is not known any more; nothing was done there")
+
+    def _end(self, view: GPUClaimView, message: str) -> None:
+        """The GPU is free, or in quarantine: nothing else holds it."""
+        self._ports.store.delete(view.key, uid=view.resource.metadata.uid)
+        self._ports.store.record(Event(view.key, "Normal", "Released", message))
+
+    def _knows_host(self, view: GPUClaimView) -> bool:
+        try:
+            return isinstance(view.host, GPUHost)
+        except NotFound:
+            return False
+
+    def _has_owner(self, claim: GPUClaim) -> bool:
+        owner = claim.spec.owner
+        kind = VMInstance if owner.kind == VMInstance.KIND else VirtualMachine
+        try:
+            return self._ports.store.get(kind, owner.name, namespace=owner.namespace).metadata.uid == owner.uid
+        except NotFound:
+            return False
+
+    def _forget(self, claim: GPUClaim) -> None:
+        self._settled.pop(claim.metadata.uid, None)
+        self._released.discard(claim.key)
+        self._owners.get(claim.spec.owner.key, set()).discard(claim.key)

@@ -1,0 +1,39 @@
+"""What a VM writes into its claims about the GPUs that it has: that a guest is given them, and that it lets go of them.
+
+Letting go is all that a VM does on its way down: the claim's own table (lifecycle/gpu_claim) resets, scrubs, verifies and
+restores, and only then deletes the claim. A claim of which no function was ever touched has nothing to clean and goes at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model.errors import NotFound
+from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_cleaning import GuestEvidence
+
+
+def note_given(view: VirtualMachineView) -> None:
+    """From now on a guest may have its traces in the GPUs. To be called before the domain starts, not after."""
+    for claim in view.claims():
+        if not claim.status.given_at:
+            view.ports.store.update_status(claim.with_status(given_at=view.ports.now()))
+
+
+def let_go(view: VirtualMachineView) -> None:
+    """The VM owns no GPU any more. May be repeated after a crash anywhere in it."""
+    for claim in view.claims():
+        if claim.status.functions:
+            released = claim.with_status(released_at=view.ports.now(), guest=_evidence(view, claim))
+            view.ports.store.update_status(released)
+        else:
+            with contextlib.suppress(NotFound):
+                view.ports.store.delete(claim.key, uid=claim.metadata.uid)
+
+
+def _evidence(view: VirtualMachineView, claim: GPUClaim) -> GuestEvidence:
+    """What the guest called the GPU, when it was proven last."""
+    where = (claim.spec.host, claim.spec.address)
+    found = next((gpu for gpu in view.resource.status.gpus if (gpu.host, gpu.address) == where), None)
+    return GuestEvidence(uuid=found.uuid, serial=found.serial, vbios=found.vbios) if found is not None else claim.status.guest
