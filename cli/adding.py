@@ -17,9 +17,6 @@ from provisioner.model.errors import HikubeError, StillPending
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.metadata import HIKUBE
 
-NOT_OF_A_SURVEY = ("conditions", "steps", "observed_generation", "quarantined", "kvm")
-"""Fields of a host's status that only the control loop knows."""
-
 
 def add_image(session: Session, name: str, *, spec: Mapping[str, Any], replaces: bool = False) -> Applied:
     """Store an Image; `spec` has the fields of the document (`url`, `sha256`, `format`, `distribution`, `defaultUser`, …).
@@ -80,7 +77,7 @@ def settle_hosts(session: Session, added: Sequence[Applied], *, timeout_s: float
 
 def _surveyed(session: Session, host: GPUHost) -> GPUHost:
     from cli.planning import ports_of
-    from provisioner.lifecycle.gpu_hosts import survey_host
+    from provisioner.lifecycle.surveying import survey_host
 
     say(f"looking at {host.metadata.name} …")
     try:
@@ -94,9 +91,12 @@ def _surveyed(session: Session, host: GPUHost) -> GPUHost:
 
 def _with_findings(session: Session, done: Applied, seen: GPUHost) -> Applied:
     """Store what the look has shown, beside what only the control loop knows."""
+    from provisioner.lifecycle.surveying import with_survey
+    from provisioner.model.gpu_claim import GPUClaim
+
     stored = done.resource
     assert isinstance(stored, GPUHost)
-    kept = {name: getattr(stored.status, name) for name in NOT_OF_A_SURVEY}
-    status = seen.status.model_copy(update=kept)
-    updated = session.store.update_status(stored.model_copy(update={"status": status}))
+    claims = (claim for claim in session.store.list(GPUClaim).items if claim.spec.host == stored.metadata.name)
+    found = with_survey(stored, seen.status, claimed={claim.spec.address for claim in claims})
+    updated = session.store.update_status(found.with_status(last_seen=seen.status.last_seen))
     return Applied(updated, done.verb, done.changes)

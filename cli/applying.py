@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from cli.render.differences import differences
 from provisioner.model.errors import AlreadyExists, Conflict, NotFound, Unsupported
 from provisioner.model.metadata import Metadata, Resource
+from provisioner.model.virtual_machine import VirtualMachine
+from provisioner.model.vm_disk import VMDisk, forbidden_change, forbidden_size
 from provisioner.store.protocol import Store
 
 ATTEMPTS = 5
@@ -60,6 +62,7 @@ def put_resource(store: Store, wanted: Resource) -> Applied:
     """Create it, or change the stored one to it. Labels become those given; so do annotations, except hikube's own.
 
     Raises:
+        Unsupported: what is there can never become it, as a disk that would shrink.
         Conflict: it is being deleted, or others keep changing it.
     """
     for attempt in range(ATTEMPTS):
@@ -68,6 +71,7 @@ def put_resource(store: Store, wanted: Resource) -> Applied:
             if stored is None:
                 return Applied(store.create(wanted), Verb.CREATED)
             changed = _changed(stored, wanted)
+            _refuse_forbidden(stored, changed)
             if _same(stored, changed):
                 return Applied(stored, Verb.UNCHANGED)
             return Applied(store.update(changed), Verb.CONFIGURED, changes_of(stored, changed))
@@ -127,6 +131,18 @@ def _changed(stored: Resource, wanted: Resource) -> Resource:
         update={"labels": wanted.metadata.labels, "annotations": own | wanted.metadata.annotations}
     )
     return stored.model_copy(update={"metadata": metadata, "spec": wanted.spec})
+
+
+def _refuse_forbidden(stored: Resource, changed: Resource) -> None:
+    why = ""
+    if isinstance(stored, VMDisk) and isinstance(changed, VMDisk):
+        why = forbidden_change(stored.spec, changed.spec)
+    elif isinstance(stored, VirtualMachine) and isinstance(changed, VirtualMachine) and stored.status.system_volume:
+        before, after = stored.spec.system_disk, changed.spec.system_disk
+        why = forbidden_size(before.storage, after.storage) if before is not None and after is not None else ""
+    if why:
+        hint = "another disk can be had as it should be; `hikube disk clone` copies one" if stored.kind == VMDisk.KIND else ""
+        raise Unsupported(f"{stored.kind} {stored.metadata.name} cannot be changed so", why=why, hint=hint)
 
 
 def _same(stored: Resource, changed: Resource) -> bool:

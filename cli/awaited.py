@@ -14,8 +14,8 @@ from provisioner.model.suggestions import nearest
 
 STATUSES = ("True", "False", "Unknown")
 DISK_PHASES = ("Pending", "Bound", "Ready", "Failed", "Deleting")
-OF_MACHINES = ("RestartRequired", "CleanedUp")
-OF_DISKS = ("CleanedUp",)
+OF_MACHINES = ("GPUHealthy", "Published", "RestartRequired", "CleanedUp")
+OF_DISKS = ("Grown", "CleanedUp")
 """Conditions that no step sets."""
 _FOR = re.compile(r"(?:(?P<what>condition|phase)=)?(?P<name>[A-Za-z]+)(?:=(?P<value>[A-Za-z]+))?")
 
@@ -44,6 +44,7 @@ def asked_for(key: Key, text: str) -> Target:
 
 def conditions_of(kind: str) -> tuple[str, ...]:
     """Every type of condition that objects of this kind may have, in the order of the steps; none if nothing acts on them."""
+    from provisioner.lifecycle.gpu_claim.table import GPU_CLAIM
     from provisioner.lifecycle.gpu_hosts import GPU_HOST
     from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
     from provisioner.lifecycle.vm_disks import VM_DISK
@@ -52,6 +53,8 @@ def conditions_of(kind: str) -> tuple[str, ...]:
         return (*(step.sets for step in VIRTUAL_MACHINE.steps), *OF_MACHINES)
     if kind == "GPUHost":
         return (*(step.sets for step in GPU_HOST.steps), "Ready")
+    if kind == "GPUClaim":
+        return tuple(step.sets for step in GPU_CLAIM.steps)
     return (*(step.sets for step in VM_DISK.steps), *OF_DISKS) if kind == "VMDisk" else ()
 
 

@@ -53,6 +53,11 @@ def complete_hosts(incomplete: str) -> list[str]:
     return _within_budget(lambda: (name for name in _names("GPUHost") if name.startswith(incomplete)))
 
 
+def complete_disks(incomplete: str) -> list[str]:
+    """Names of VMDisks."""
+    return _within_budget(lambda: (name for name in _names("VMDisk") if name.startswith(incomplete)))
+
+
 def complete_images(incomplete: str) -> list[str]:
     """Names of images, built in and added."""
 
@@ -83,6 +88,18 @@ def complete_gpus(incomplete: str) -> list[str]:
 
         here = {gpu["name"] for host in _stored("GPUHost") for gpu in host.get("status", {}).get("gpus", ())}
         return (name for name in short_names(here) if name.startswith(incomplete))
+
+    return _within_budget(find)
+
+
+def complete_gpu_addresses(incomplete: str) -> list[str]:
+    """`HOST/ADDRESS` of every GPU."""
+
+    def find() -> Iterable[str]:
+        from cli.gpu.naming import addresses_of
+
+        names = (f"{host['metadata']['name']}/{address}" for host in _stored("GPUHost") for address in addresses_of(host))
+        return (name for name in names if name.startswith(incomplete))
 
     return _within_budget(find)
 

@@ -11,6 +11,7 @@ import typer
 from cli.logs import log_to_stderr
 from cli.output import say
 from cli.session import Session
+from cli.store.rotate_key import KeyFile
 from provisioner.model.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Log:
 
 def controller(
     workers: Annotated[str, typer.Option("--workers", metavar="N", help="How many objects are worked on at once")] = "8",
+    key_file: KeyFile = "",
 ) -> None:
     """Run the control loop in the foreground: everything that is stored is brought to what it shall be, and kept there.
 
@@ -57,7 +59,7 @@ def controller(
     """
     if not workers.isdecimal() or not 1 <= int(workers) <= WORKERS_MAX:
         raise InvalidInput(f"--workers {workers!r} is no number from 1 to {WORKERS_MAX}")
-    session = Session()
+    session = Session(key_file=key_file)
     stop = threading.Event()
     with session.controller_lock(), log_to_stderr():
         from provisioner.lifecycle.assembly import build_controller

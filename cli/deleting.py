@@ -1,14 +1,18 @@
-"""Deleting objects and waiting until nothing of them is left; shared by `delete`, `gpu vm delete` and `host remove`."""
+"""Deleting objects and waiting until nothing is left of them and their GPUs are free, for every command that deletes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cli.output import put, say
 from cli.session import Session, no_such
 from provisioner.model.errors import NotFound
 from provisioner.model.metadata import Key, Resource
+
+if TYPE_CHECKING:
+    from provisioner.model.gpu_claim import GPUClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,32 @@ def _is_gone_at_once(session: Session, resource: Resource) -> bool:
     return now is None or now.metadata.uid != resource.metadata.uid
 
 
+def claims_of(session: Session, uids: Sequence[str]) -> list[GPUClaim]:
+    """The claims of these VMs, those that they have let go of included: a GPU is free when its claim is gone."""
+    from provisioner.model.gpu_claim import GPUClaim
+
+    return [claim for claim in session.store.list(GPUClaim).items if claim.spec.owner.uid in uids]
+
+
+def tell_what_is_not_free(session: Session, claims: Sequence[GPUClaim]) -> None:
+    """Name the GPUs that went into quarantine on their way."""
+    from provisioner.model.gpu_host import GPUHost
+
+    where = {(claim.spec.host, claim.spec.address) for claim in claims}
+    for host in session.store.list(GPUHost).items if where else ():
+        for entry in host.status.quarantined:
+            if (host.metadata.name, entry.address) in where:
+                say(f"GPU {entry.address} of host {host.metadata.name} is in quarantine: {entry.reason}")
+
+
 def _wait(session: Session, resources: Sequence[Resource], timeout_s: float) -> None:
     from cli.goals import gone
     from cli.waiting import Wait
 
     targets = [gone(resource.key, uid=resource.metadata.uid) for resource in resources]
-    Wait(session, targets, timeout_s=timeout_s).run()
+    claims = claims_of(session, [resource.metadata.uid for resource in resources])
+    Wait(session, [*targets, *(gone(claim.key, uid=claim.metadata.uid) for claim in claims)], timeout_s=timeout_s).run()
+    tell_what_is_not_free(session, claims)
 
 
 def _name(resource: Resource) -> str:

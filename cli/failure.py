@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import typer
 
 from cli.render.failure import error_text
 from provisioner.model.errors import HikubeError, InvalidInput
+from provisioner.model.redaction import without_private_keys
 
 CRASH_LOGS_KEPT = 20
 
@@ -23,9 +24,9 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     """Print the error to stderr the way the command line asked for, and return its exit code."""
     ours = _translated(error, arguments)
     if wants_json(arguments):
-        sys.stderr.write(json.dumps({"error": ours.as_dict(), "exitCode": ours.exit_code}, ensure_ascii=False) + "\n")
+        sys.stderr.write(json.dumps(_safe({"error": ours.as_dict(), "exitCode": ours.exit_code}), ensure_ascii=False) + "\n")
     else:
-        sys.stderr.write(error_text(ours))
+        sys.stderr.write(without_private_keys(error_text(ours)))
     sys.stderr.flush()
     return ours.exit_code
 
@@ -38,6 +39,17 @@ def wants_json(arguments: Sequence[str]) -> bool:
         word in ("-ojson", "-o=json", "--output=json") or (word in ("-o", "--output") and value == "json")
         for word, value in pairs
     )
+
+
+def _safe(value: Any) -> Any:
+    """The data with private keys taken out of every text in it."""
+    if isinstance(value, str):
+        return without_private_keys(value)
+    if isinstance(value, Mapping):
+        return {name: _safe(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_safe(inner) for inner in value]
+    return value
 
 
 def _translated(error: Exception, arguments: Sequence[str]) -> HikubeError:
@@ -74,7 +86,7 @@ def _crash_log(error: Exception, arguments: Sequence[str]) -> Path | None:
             path = directory / name
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(lines)
+                file.write(without_private_keys(lines))
             _forget_old(directory)
             return path
         except OSError:
@@ -90,4 +102,7 @@ def _forget_old(directory: Path) -> None:
 def _shown(arguments: Sequence[Any]) -> str:
     import shlex
 
-    return shlex.join(str(word) for word in arguments)
+    words = [str(word) for word in arguments]
+    if "--" in words:  # what follows is the user's own, such as a command for a guest
+        words = [*words[: words.index("--") + 1], "…"]
+    return shlex.join(words)

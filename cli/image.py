@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -12,15 +11,15 @@ import typer
 from cli.adding import add_image
 from cli.applying import Verb
 from cli.completing import complete_images
+from cli.meter import Meter
 from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, IgnoreNotFound, Output, output_format
-from cli.output import as_json, as_list, as_yaml, has_live_line, put, say
+from cli.output import as_json, as_list, as_yaml, put, say
 from cli.render.age import age
 from cli.render.resources import at
 from cli.render.table import table
 from cli.session import Session, no_such
 from provisioner.model.errors import Conflict
 
-MIB = 1 << 20
 REMOVAL_TIMEOUT_S = 60.0
 
 
@@ -72,7 +71,7 @@ def add(
     nvidia_driver: Annotated[
         str, typer.Option("--nvidia-driver", metavar="BRANCH", help="Driver baked in: 580-server-open")
     ] = "",
-    firmware: Annotated[str, typer.Option("--firmware", metavar="KIND", help="bios or efi")] = "bios",
+    firmware: Annotated[str, typer.Option("--firmware", metavar="KIND", help="bios, efi or any")] = "bios",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
     """Add an image by its URL. It is downloaded when a VM first needs it, or by `hikube image fetch`."""
@@ -110,7 +109,7 @@ def fetch(name: Annotated[str, typer.Argument(metavar="NAME", help="The image", 
     if not isinstance(image, Image):
         known = [*session.tables.images, *(item["metadata"]["name"] for item in session.raw("Image"))]
         raise no_such("Image", name, namespace="", known=known)
-    meter = _Meter(name)
+    meter = Meter("fetch", name)
     local = ports_of(session).images.fetch(image.spec.url, sha256=digest_of(image), progress=meter)
     meter.end()
     if isinstance(stored, Image) and not digest_of(stored):
@@ -141,27 +140,3 @@ def remove(
         raise Unsupported(f"{', '.join(built_in)}: built in, not added", hint="an image that is added under its name hides it")
     keys = [Key("Image", "", name) for name in names]
     delete_all(session, keys, Removal(wait=True, timeout_s=REMOVAL_TIMEOUT_S, ignore_not_found=ignore_not_found))
-
-
-class _Meter:
-    """Progress of a download: a live line on a terminal, otherwise a line for every tenth."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._live = has_live_line()
-        self._tenth = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        of = f" of {total // MIB} MiB" if total else " MiB"
-        if self._live:
-            sys.stderr.write(f"\r  ...  fetch {self._name}  {done // MIB}{of} ")
-            sys.stderr.flush()
-        elif total and done * 10 // total > self._tenth:
-            self._tenth = done * 10 // total
-            say(f"  ...  fetch {self._name}  {done // MIB}{of}")
-
-    def end(self) -> None:
-        """Remove the live line."""
-        if self._live:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()

@@ -41,6 +41,7 @@ def create(
     hosts: Annotated[int, typer.Option(help="Hosts in the lab")] = 1,
     memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory per host, such as 6GiB")] = "6GiB",
     vcpus: Annotated[int, typer.Option(help="CPUs per host")] = 2,
+    acs: Annotated[bool, typer.Option(help="Isolate the stand-ins; without, all share one IOMMU group")] = True,
     add: Annotated[bool, typer.Option("--add", help="Add its hosts, and its image as lab-debian-13")] = False,
 ) -> None:
     """Create a lab and wait until its hosts are of use; the URI of each goes to stdout.
@@ -58,6 +59,7 @@ def create(
         numa_nodes=numa_nodes,
         memory_mib=memory_mib(memory),
         vcpus=vcpus,
+        acs=acs,
     )
     made = labs.create(topology, _progress)
     if add:

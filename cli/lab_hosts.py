@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 IMAGE = "lab-debian-13"
 GUEST_USER = "debian"
+GUEST_FIRMWARE = "any"
 """The user that cloud-init makes in the guest's image, which leaves Debian's own default."""
 SETTLE_TIMEOUT_S = 300.0
 """For the proof of KVM; 30 s in a box on a quiet machine."""
@@ -67,7 +68,8 @@ def wanted_host(session: Session, host: HostInABox, *, emulated: bool) -> tuple[
 
 def how_to_add(lab: Lab, images: LabImages, tables: Tables, *, emulated: bool) -> Iterator[str]:
     """The commands that do what `add_lab` does."""
-    yield f"hikube image add {IMAGE} file://{images.guest_image} --sha256 {images.guest_sha256} --user {GUEST_USER}"
+    image = f"file://{images.guest_image} --sha256 {images.guest_sha256}"
+    yield f"hikube image add {IMAGE} {image} --user {GUEST_USER} --firmware {GUEST_FIRMWARE}"
     rule = ",".join(f"id={each}" for each in stand_in_ids(tables))
     labels = "".join(f" --label {name}={value}" for name, value in host_labels(emulated=emulated).items())
     for host in lab.hosts:
@@ -88,6 +90,7 @@ def image_spec(images: LabImages) -> dict[str, Any]:
         "url": f"file://{images.guest_image}",
         "sha256": images.guest_sha256,
         "format": "qcow2",
+        "firmware": GUEST_FIRMWARE,
         "distribution": "other",
         "defaultUser": GUEST_USER,
         "minStorage": "2Gi",

@@ -9,10 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cli.places import data_dir
+from provisioner.model.redaction import without_private_keys
 
 FILE_BYTES_MAX = 4 << 20
 FILES_KEPT = 3
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class Redacting(logging.Formatter):
+    """Takes private keys out of whatever is logged, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One entry of the log."""
+        return without_private_keys(super().format(record))
 
 
 @contextmanager
@@ -36,7 +45,7 @@ def log_to_stderr() -> Iterator[None]:
 
 @contextmanager
 def _using(handler: logging.Handler) -> Iterator[None]:
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(Redacting(FORMAT))
     root, ours = logging.getLogger(), logging.getLogger("hikube")
     before = (root.handlers, ours.level)
     root.handlers = [handler]

@@ -33,3 +33,9 @@ def config_dir() -> Path:
 def store_path() -> Path:
     """The database file."""
     return data_dir() / "hikube.db"
+
+
+def key_path(given: str = "") -> Path:
+    """The file with the key that Secrets are sealed with: as given, `HIKUBE_KEY_FILE`, or beside the database."""
+    chosen = given or os.environ.get("HIKUBE_KEY_FILE")
+    return Path(chosen).expanduser() if chosen else data_dir() / "hikube.db.key"

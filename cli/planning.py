@@ -17,7 +17,7 @@ from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.planning.placement import NoPlacement, Placement
 
 if TYPE_CHECKING:
-    from provisioner.lifecycle.dry_run import Preview
+    from provisioner.lifecycle.dry_run import HardwarePreview, Preview
     from provisioner.lifecycle.ports import Ports
     from provisioner.planning.explain import Explanation
 
@@ -50,8 +50,7 @@ def explanation_of(session: Session, vm: VirtualMachine) -> Explanation:
     from provisioner.planning.requests import request_for
 
     view = VirtualMachineView(vm, ports_of(session))
-    firmware = view.image.spec.firmware if view.image is not None else "bios"
-    request = request_for(vm, size=view.size, tables=session.tables, vm_disks=view.disks, firmware=firmware)
+    request = request_for(vm, size=view.size, tables=session.tables, vm_disks=view.disks, firmware=view.firmware)
     fleet = fleet_of(session)
     if vm.status.host:
         homes = tuple(sorted({disk.status.host for disk in view.disks} - {""}))
@@ -59,6 +58,13 @@ def explanation_of(session: Session, vm: VirtualMachine) -> Explanation:
         if isinstance(anywhere.outcome, Placement) and anywhere.outcome.host == vm.status.host:
             return anywhere
     return explain(request, fleet)
+
+
+def hardware_of(session: Session, vm: VirtualMachine) -> HardwarePreview:
+    """The hardware of the VM, each choice with its reason. Raises as `hardware_preview`."""
+    from provisioner.lifecycle.dry_run import hardware_preview
+
+    return hardware_preview(vm, ports_of(session))
 
 
 def no_capacity(vm: VirtualMachine, refusal: NoPlacement, *, hint: str = "") -> NoCapacity:

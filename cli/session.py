@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cli.places import cache_dir, config_dir, store_path
+from cli.places import cache_dir, config_dir, key_path, store_path
 from provisioner.model.errors import NotFound, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ MACHINE_KINDS = ("VirtualMachine", "VMInstance")
 
 
 class Session:
-    """Lazily opened parts; close at the end of the process."""
+    """Lazily opened parts; close at the end of the process. `key_file` as in `--key-file`; empty: the usual place."""
+
+    def __init__(self, *, key_file: str = "") -> None:
+        self.key_path = key_path(key_file)
 
     @cached_property
     def clock(self) -> Any:
@@ -45,7 +48,7 @@ class Session:
         """
         from provisioner.store.open import open_store
 
-        return open_store(store_path(), clock=self.clock, identifiers=self.identifiers)
+        return open_store(store_path(), clock=self.clock, identifiers=self.identifiers, key_path=self.key_path)
 
     @cached_property
     def tables(self) -> Tables:
@@ -88,9 +91,12 @@ class Session:
         return ControllerLock(store_path(), clock=self.clock, command=" ".join(words))
 
     def find(self, key: Key) -> Resource | None:
-        """The stored object, or None."""
-        from provisioner.model.kinds import KINDS
+        """The stored object, or None. A Secret comes with its values sealed: to see and delete it needs no key."""
+        from provisioner.model.kinds import KINDS, load
 
+        if key.kind == "Secret":
+            items = [item for item in self.raw(key.kind, namespace=key.namespace) if item["metadata"]["name"] == key.name]
+            return load(items[0]) if items else None
         try:
             return self.store.get(KINDS[key.kind], key.name, namespace=key.namespace)
         except NotFound:

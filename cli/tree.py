@@ -20,12 +20,28 @@ VM = Branch(
     },
 )
 
+GPU = Branch(
+    "GPUs: what is free, the VMs that use them, in and out of service",
+    {
+        "vm": VM,
+        "offers": Leaf("cli.offers:offers", "Show which GPUs can be had now"),
+        "list": Leaf("cli.gpu.list:list_gpus", "List every GPU with its state, its owner and its health"),
+        "show": Leaf("cli.gpu.show:show", "Show one GPU: group, drivers, identity, findings, history"),
+        "history": Leaf("cli.gpu.history:history", "Show who had a GPU, and how it was cleaned afterwards"),
+        "quarantine": Leaf("cli.gpu.quarantine:quarantine", "Take a GPU out of service until it passes a check"),
+        "release": Leaf("cli.gpu.release:release", "Let a GPU out of quarantine, if it passes its check"),
+        "retire": Leaf("cli.gpu.retire:retire", "Never hand a GPU out again"),
+    },
+)
+
 HOST = Branch(
     "GPU hosts: the hypervisors that VMs run on",
     {
         "add": Leaf("cli.host.add:add", "Add a host by its libvirt URI, and show its GPUs"),
+        "adopt": Leaf("cli.host.adopt:adopt", "Rebuild VMs from a host's domains, after the store was lost"),
         "list": Leaf("cli.host.list:list_hosts", "List hosts and how many of their GPUs are free"),
         "show": Leaf("cli.host.list:show", "Show one host: GPUs, groups, drivers, pools, networks"),
+        "doctor": Leaf("cli.host.doctor:doctor", "Check hosts and GPUs for passthrough, and say what to do"),
         "cordon": Leaf("cli.host.change:cordon", "Place no new VM on a host"),
         "uncordon": Leaf("cli.host.change:uncordon", "Let VMs be placed on a host again"),
         "remove": Leaf("cli.host.change:remove", "Forget a host that nothing lives on"),
@@ -42,6 +58,20 @@ IMAGE = Branch(
     },
 )
 
+DISK = Branch(
+    "VMDisks: disks with a life of their own",
+    {
+        "create": Leaf("cli.disk.create:create", "Create a disk: blank, from an image, a URL, a copy, or for an upload"),
+        "list": Leaf("cli.disk.list:list_disks", "List disks"),
+        "show": Leaf("cli.disk.list:show", "Show one disk: where it is, where its content came from"),
+        "upload": Leaf("cli.disk.upload:upload", "Send a local qcow2, raw or ISO file into a disk that waits for it"),
+        "clone": Leaf("cli.disk.clone:clone", "Copy a disk whose VM is stopped"),
+        "grow": Leaf("cli.disk.change:grow", "Make a disk larger"),
+        "delete": Leaf("cli.disk.change:delete", "Delete disks and their volumes"),
+        "leftovers": Leaf("cli.disk.leftovers:leftovers", "List volumes on hosts that belong to nothing any more"),
+    },
+)
+
 ROOT = Branch(
     "Turn the GPUs of a fleet into GPU virtual machines that have proven their GPUs.\n\n"
     "Data goes to stdout, talk to stderr. Exit codes: docs/reference/exit-codes.md.",
@@ -54,12 +84,14 @@ ROOT = Branch(
         "wait": Leaf("cli.resources.wait:wait", "Wait for a condition or for deletion"),
         "events": Leaf("cli.resources.events:events", "Show what happened, oldest first"),
         "explain": Leaf("cli.resources.explain:explain", "Say why a VM is where it is, or why it is nowhere"),
-        "gpu": Branch(
-            "GPUs: what is free, and the VMs that use them",
-            {"vm": VM, "offers": Leaf("cli.offers:offers", "Show which GPUs can be had now")},
-        ),
+        "gpu": GPU,
         "host": HOST,
         "image": IMAGE,
+        "disk": DISK,
+        "store": Branch(
+            "The store of this user",
+            {"rotate-key": Leaf("cli.store.rotate_key:rotate_key", "Seal every Secret anew with another key")},
+        ),
         "controller": Leaf("cli.controller:controller", "Run the control loop until stopped"),
         "lab": Leaf("cli.lab:app", "A GPU host in a box, for whoever has no GPU"),
         "completion": Leaf("cli.completion:completion", "Print the completion script of a shell"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection
+from typing import Any
 
 from cli.progress import step_line
 from cli.session import MACHINE_KINDS
@@ -60,6 +61,9 @@ def _leaves_something(key: Key, step: str) -> bool:
     """Whether undoing the step does anything; of the others nobody wants to read."""
     from provisioner.lifecycle.steps import nothing
     from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
+    from provisioner.lifecycle.vm_disk.table import VM_DISK
 
-    row = VIRTUAL_MACHINE.by_name.get(step) if key.kind in MACHINE_KINDS else None
+    row: Any = None
+    if key.kind in MACHINE_KINDS or key.kind == "VMDisk":
+        row = (VM_DISK if key.kind == "VMDisk" else VIRTUAL_MACHINE).by_name.get(step)
     return row is None or row.undo is not nothing

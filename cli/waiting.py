@@ -41,6 +41,10 @@ class Target:
     is_over: Check
     wanted: str
     """What it is waited for, as the end of `… is not`: `Ready`."""
+    news: Callable[[Resource], Sequence[str]] | None = None
+    """Lines of progress that were not given out yet, where they are not about the steps of the object."""
+    way_back: str = ""
+    """The command that waits for the same, where it is not `hikube wait`."""
 
 
 class Wait:
@@ -50,8 +54,9 @@ class Wait:
         self._session = session
         self._targets = list(targets)
         self._timeout_s = timeout_s
-        self._progress = Progress(now_s=lambda: session.now_s, several=len(targets) > 1)
-        self._undone = UndoneSteps([target.key for target in targets])
+        wanted = [target.key for target in targets if target.key.kind != "GPUClaim"]  # claims tell of the VM's own GPUs
+        self._progress = Progress(now_s=lambda: session.now_s, several=len(wanted) > 1)
+        self._undone = UndoneSteps(wanted)
         self._interrupted = False
 
     def run(self) -> None:
@@ -83,10 +88,17 @@ class Wait:
         for target in list(self._targets):
             resource = self._session.find(target.key)
             if resource is not None:
-                self._progress.show(resource)
+                self._show(target, resource)
             if target.is_over(resource):
                 self._targets.remove(target)
         return not self._targets
+
+    def _show(self, target: Target, resource: Resource) -> None:
+        if target.news is None:
+            self._progress.show(resource)
+            return
+        for line in target.news(resource):
+            self._progress.line(line)
 
     def _drive_or_watch(self) -> bool:
         clock = self._session.clock
@@ -162,7 +174,7 @@ class Wait:
         say("Detached. Nothing was undone; what was accepted goes on while a control loop runs.")
         for target in self._targets:
             say(f"  come back:  {come_back(target)}")
-            if target.wanted != "deleted":
+            if target.wanted != "deleted" and not target.way_back:
                 say(f"  cancel:     hikube delete {word(target.key)}")
 
 
@@ -174,6 +186,8 @@ def word(key: Key) -> str:
 
 def come_back(target: Target) -> str:
     """The command that waits for the same."""
+    if target.way_back:
+        return target.way_back
     goal = "delete" if target.wanted == "deleted" else f"condition={target.wanted}"
     if goal == "condition=Stopped":
         goal = "phase=Stopped"

@@ -8,6 +8,7 @@ import typer
 
 from cli.adding import add_host, settle_hosts
 from cli.applying import Applied, Verb
+from cli.host.gpu_rules import GpuRules, gpu_rules
 from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, Timeout, duration_s, labels, output_format
 from cli.output import as_json, as_yaml, put, say
 from cli.render.hosts import host_text
@@ -15,8 +16,10 @@ from cli.session import Session
 from provisioner.model.errors import InvalidInput
 from provisioner.model.gpu_host import GPUHost
 
-RULE_WORDS = {"vendor": "vendor", "class": "class", "id": "ids", "ids": "ids", "address": "addresses", "addresses": "addresses"}
-LISTS = ("ids", "addresses")
+KeepOnVfio = Annotated[bool, typer.Option("--keep-on-vfio", help="Keep GPUs on vfio-pci also while nobody owns them")]
+ResetPolicies = Annotated[
+    str, typer.Option("--reset-policy", metavar="POLICY", help="Required, or BestEffort for a host of one tenant")
+]
 
 
 def add(
@@ -25,20 +28,18 @@ def add(
         str, typer.Argument(metavar="URI", help="qemu:///system, qemu+ssh://root@HOST/system?keyfile=…, simulated://…")
     ],
     label: Annotated[list[str], typer.Option("--label", metavar="KEY=VALUE", help="A label, such as zone=a; repeatable")] = [],  # noqa: B006
-    gpu_rule: Annotated[
-        list[str],
-        typer.Option(
-            "--gpu-rule",
-            metavar="RULE",
-            help="What counts as a GPU: vendor=10de,class=03,id=10de:26b9,address=0000:41:00.0; repeatable",
-        ),
-    ] = [],  # noqa: B006
+    gpu_rule: GpuRules = [],  # noqa: B006
     allow_emulation: Annotated[
         bool, typer.Option("--allow-emulation", help="Run VMs without KVM where it does not work")
     ] = False,
     pool: Annotated[str, typer.Option("--pool", metavar="NAME", help="Storage pool for disks")] = "default",
+    storage_class: Annotated[
+        list[str], typer.Option("--storage-class", metavar="CLASS=POOL", help="The pool for a storage class; repeatable")
+    ] = [],  # noqa: B006
     network: Annotated[str, typer.Option("--network", metavar="NAME", help="Network that VMs join")] = "default",
     reserved_memory: Annotated[str, typer.Option("--reserved-memory", metavar="MIB", help="MiB kept for the host itself")] = "",
+    keep_on_vfio: KeepOnVfio = False,
+    reset_policy: ResetPolicies = "Required",
     probe: Annotated[
         bool, typer.Option("--probe/--no-probe", help="Look at the host now; store nothing if it does not answer")
     ] = True,
@@ -58,7 +59,8 @@ def add(
     limit_s = duration_s(timeout)
     session = Session()
     spec = {"uri": uri, "allowEmulation": allow_emulation, "storagePool": pool, "network": network}
-    spec |= _rules(gpu_rule) | _reserved(reserved_memory)
+    spec |= {"keepOnVfio": keep_on_vfio, "resetPolicy": reset_policy}
+    spec |= gpu_rules(gpu_rule) | _reserved(reserved_memory) | _classes(storage_class)
     done = add_host(session, name, spec=spec, labels=labels(label, option="--label"), probe=probe)
     if probe and wait:
         settle_hosts(session, [done], timeout_s=limit_s)
@@ -66,8 +68,8 @@ def add(
     return UNCHANGED_EXIT_CODE if error_unchanged and done.verb is Verb.UNCHANGED else 0
 
 
-def _rules(texts: list[str]) -> dict[str, Any]:
-    return {"gpuRules": [_rule(text) for text in texts]} if texts else {}
+def _classes(pairs: list[str]) -> dict[str, Any]:
+    return {"storageClasses": labels(pairs, option="--storage-class")} if pairs else {}
 
 
 def _reserved(text: str) -> dict[str, Any]:
@@ -76,23 +78,6 @@ def _reserved(text: str) -> dict[str, Any]:
     if not text.isdecimal():
         raise InvalidInput(f"--reserved-memory {text!r} is no number of MiB")
     return {"reservedMemoryMib": int(text)}
-
-
-def _rule(text: str) -> dict[str, Any]:
-    rule: dict[str, Any] = {}
-    for pair in text.split(","):
-        word, separator, value = pair.strip().partition("=")
-        field = RULE_WORDS.get(word)
-        if not separator or not value or field is None:
-            raise InvalidInput(
-                f"--gpu-rule {pair!r} cannot be understood",
-                hint="vendor=10de,class=03,id=10de:26b9,address=0000:41:00.0; id and address may repeat",
-            )
-        if field in LISTS:
-            rule.setdefault(field, []).append(value)
-        else:
-            rule[field] = value
-    return rule
 
 
 def _print(session: Session, done: Applied, form: str, *, probed: bool) -> None:

@@ -37,7 +37,7 @@ def _set(names: list[str], *, cordoned: bool, error_unchanged: bool) -> int:
 
 
 def remove(names: Names, wait: Wait = True, timeout: Timeout = "5m", ignore_not_found: IgnoreNotFound = False) -> None:
-    """Forget hosts. Refused while VMs live on them or claims hold their GPUs; the host itself is not touched."""
+    """Forget hosts, once the GPUs that were let go of are clean. Refused while VMs live on them or own their GPUs."""
     session = Session()
     removal = Removal(wait=wait, timeout_s=duration_s(timeout), ignore_not_found=ignore_not_found)
     for name in names:
@@ -48,8 +48,10 @@ def remove(names: Names, wait: Wait = True, timeout: Timeout = "5m", ignore_not_
 def _refuse_if_used(session: Session, name: str) -> None:
     from cli.planning import ports_of
     from provisioner.lifecycle.gpu_hosts import users_of
+    from provisioner.model.gpu_claim import GPUClaim
 
-    users = users_of(name, ports_of(session))
+    cleaned = {str(claim.key) for claim in session.store.list(GPUClaim).items if claim.is_released}  # these end by themselves
+    users = [user for user in users_of(name, ports_of(session)) if user not in cleaned]
     if users:
         raise Conflict(
             f"host {name} is in use",

@@ -12,6 +12,7 @@ from cli.fleets import host_views
 from cli.options import Output, Selector, Watch, labels, output_format
 from cli.output import as_json, as_list, as_yaml, put, say
 from cli.render.conditions import conditions_lines
+from cli.render.doctor import findings_lines
 from cli.render.hosts import host_json, host_text, hosts_table
 from cli.render.resources import host_status, host_trouble
 from cli.session import Session, no_such
@@ -71,6 +72,7 @@ def show(
     elif form == "table":
         host = views[name].host.as_json()
         lines = conditions_lines(host["status"].get("conditions", ()), session.now_s)
+        lines = [*findings_lines(host["status"].get("findings", ()), host=name), *lines]
         put(host_text(views[name]) + "\n" + "".join(f"{line}\n" for line in lines))
     else:
         value = host_json(views[name])

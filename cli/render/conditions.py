@@ -9,8 +9,19 @@ from cli.render.age import age
 
 _STEPS = (
     *("Bound", "ContentReady"),
-    *("Scheduled", "ImageReady", "DisksReady", "SeedReady", "DevicesBound", "Defined", "Started", "AddressKnown"),
-    *("Reachable", "GPUsProven", "Surveyed", "KvmProven", "Swept"),
+    *(
+        "Scheduled",
+        "ImageReady",
+        "DisksReady",
+        "SeedReady",
+        "NetworkReady",
+        "DevicesBound",
+        "Defined",
+        "Started",
+        "AddressKnown",
+    ),
+    *("Reachable", "GPUsProven", "Surveyed", "Examined", "KvmProven", "Swept"),
+    *("Quiesced", "ResetDone", "ScrubDone", "VerifyDone", "RestoreDone", "Recorded"),
 )
 """Those that steps set, of every kind. Written down here, so that a quick list need not import the tables of steps."""
 _LAST = "Ready"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.render.age import age
 from cli.render.conditions import conditions_lines
+from cli.render.differences import PRIVATE
 from cli.render.events import events_table
 from cli.render.resources import at
 
@@ -51,6 +52,8 @@ def _tree(value: Any, *, depth: int) -> Iterator[str]:
         elif isinstance(inner, list):
             yield f"{indent}{name}:"
             yield from _items(inner, depth=depth + 1)
+        elif name in PRIVATE:
+            yield f"{indent}{name}: ({len(inner):,} characters; `hikube get -o yaml` shows them)"
         elif isinstance(inner, str) and "\n" in inner:
             yield f"{indent}{name}: |"
             yield from (f"{indent}  {line}" for line in inner.splitlines())

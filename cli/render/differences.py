@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 VALUE_LENGTH_MAX = 80
+PRIVATE = frozenset({"cloudInit"})
+"""Fields whose text may hold passwords: that they differ is said, not how."""
 _ABSENT = object()
 
 
@@ -20,11 +22,16 @@ def differences(old: Any, new: Any, *, path: str = "") -> Iterator[str]:
         for index, (left, right) in enumerate(zip(old, new, strict=True)):
             yield from differences(left, right, path=f"{path}[{index}]")
     elif old != new:
-        yield f"{path}: {_shown(old)} -> {_shown(new)}"
+        shown = _measured if path.rpartition(".")[2] in PRIVATE else _shown
+        yield f"{path}: {shown(old)} -> {shown(new)}"
 
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _measured(value: Any) -> str:
+    return f"({len(value):,} characters)" if isinstance(value, str) and value else "(unset)"
 
 
 def _shown(value: Any) -> str:

@@ -49,6 +49,7 @@ def host_text(view: HostView) -> str:
         ("CPUs", f"{view.free_vcpus} vCPUs of {view.vcpus} free"),
         ("Memory", f"{view.free_memory_mib} MiB of {view.memory_mib} MiB free for guests"),
         ("Pools", ", ".join(pool.name for pool in status.storage_pools if pool.active)),
+        ("Classes", ", ".join(f"{name}={pool}" for name, pool in host.spec.storage_classes.items())),
         ("Networks", ", ".join(network.name for network in status.networks if network.active)),
         ("Libvirt", status.capabilities.libvirt_version),
     ]

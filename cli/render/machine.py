@@ -7,7 +7,7 @@ from typing import Any
 
 from cli.render.age import age
 from cli.render.conditions import conditions_lines
-from cli.render.resources import at, gpu_counts, machine_status
+from cli.render.resources import at, external_words, gpu_counts, machine_status
 from cli.render.table import NONE, table
 
 GPU_TITLES = ("GPU", "HOST-ADDRESS", "GUEST-ADDRESS", "COMPANIONS", "UUID")
@@ -22,6 +22,7 @@ def machine_text(item: Mapping[str, Any], *, now_s: float) -> str:
         ("Failure", at(item, "status.lastFailure") if machine_status(item) != "Ready" else ""),
         ("Host", at(item, "status.host")),
         ("Address", at(item, "status.address")),
+        ("External", external_words(item)),
         ("GPUs", gpu_counts(gpu["name"] for gpu in at(item, "spec.gpus", ()))),
         ("Driver", at(item, "status.driverVersion")),
         ("Size", _size(item)),

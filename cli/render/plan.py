@@ -21,6 +21,8 @@ def plan_text(planned: Mapping[str, Any]) -> str:
     lines += [f"  {reason}" for reason in getattr(preview.placement, "reasons", ())]
     if preview.steps:
         lines.append("  steps: " + " -> ".join(preview.steps))
+    if preview.hardware is not None:
+        lines += ["", "--- hardware, and why", *preview.hardware.reasons]
     if preview.domain_xml:
         lines += ["", "--- domain XML", preview.domain_xml.rstrip("\n")]
     for name, text in preview.seed.items():
@@ -45,6 +47,7 @@ def plan_json(planned: Mapping[str, Any]) -> dict[str, Any]:
             "domainXml": preview.domain_xml,
             "seed": {name.replace("_", "-"): text for name, text in preview.seed.items()},
             "steps": list(preview.steps),
+            "hardware": preview.hardware.as_dict() if preview.hardware is not None else None,
         }
     return facts
 

@@ -33,8 +33,27 @@ def gpu_counts(names: Iterable[str]) -> str:
 
 
 def machine_status(item: Item) -> str:
-    """The phase, or Deleting as soon as deletion was asked for."""
-    return "Deleting" if at(item, "metadata.deletionTimestamp") else str(at(item, "status.phase", "Pending"))
+    """The phase, or Deleting as soon as deletion was asked for; and whether a GPU died under a VM that runs on."""
+    if at(item, "metadata.deletionTimestamp"):
+        return "Deleting"
+    phase = str(at(item, "status.phase", "Pending"))
+    return f"{phase},GPULost" if phase == "Ready" and _has_lost_a_gpu(item) else phase
+
+
+def _has_lost_a_gpu(item: Item) -> bool:
+    return any((each["type"], each["status"]) == ("GPUHealthy", "False") for each in at(item, "status.conditions", ()))
+
+
+def external_words(item: Item) -> str:
+    """`203.0.113.17:22,8888`: where it is reached from outside and on which ports; empty for a VM that does not ask for it."""
+    if not at(item, "spec.external", False):
+        return ""
+    found: Item = next((each for each in at(item, "status.conditions", ()) if each["type"] == "Published"), {})
+    if found.get("status") != "True":
+        return "NotPublished"
+    is_whole = at(item, "spec.externalMethod") == "WholeIP"
+    ports = "all" if is_whole else ",".join(map(str, sorted(at(item, "spec.externalPorts", ()))))
+    return f"{at(item, 'status.externalAddress') or at(item, 'status.address')}:{ports}"
 
 
 def machine_reason(item: Item) -> str:
@@ -71,6 +90,26 @@ def kvm_word(item: Item) -> str:
     return {True: "works", False: "broken"}.get(at(item, "status.kvm.works", None), "unproven")
 
 
+def claim_state(item: Item) -> str:
+    """Reserved, Bound to its VM, or Cleaning once that has let go of it."""
+    if at(item, "status.releasedAt"):
+        return "Cleaning"
+    return "Bound" if at(item, "status.bound", False) else "Reserved"
+
+
+def _last_entry(item: Item) -> Item:
+    """Of a card's history; empty if it has none."""
+    entries = at(item, "status.entries", ())
+    return entries[-1] if entries else {}
+
+
+def disk_reason(item: Item) -> str:
+    """Why the disk is not ready; empty where it is."""
+    conditions = {each["type"]: each for each in at(item, "status.conditions", ())}
+    ready = conditions.get("Ready", {})
+    return str(ready.get("reason", "")) if ready.get("status") == "False" else ""
+
+
 def source_of_disk(item: Item) -> str:
     """`image/ubuntu`, `http`, `upload`, or `blank`."""
     for name, value in at(item, "spec.source", {}).items():
@@ -87,6 +126,7 @@ _MACHINE = (
     Column("GPUS", lambda item, _: gpu_counts(gpu["name"] for gpu in at(item, "spec.gpus", ()))),
     field("HOST", "status.host"),
     field("ADDRESS", "status.address"),
+    Column("EXTERNAL", lambda item, _: external_words(item), wide=True),
     Column("PCI", lambda item, _: ",".join(gpu["address"] for gpu in at(item, "status.gpus", ())), wide=True),
     field("TYPE", "spec.instanceType", wide=True),
     field("IMAGE", "spec.systemDisk.image", wide=True),
@@ -103,7 +143,10 @@ _BY_KIND: dict[str, tuple[Column, ...]] = {
         field("SIZE", "spec.storage"),
         field("HOST", "status.host"),
         field("USED-BY", "status.usedBy"),
+        field("CLASS", "spec.storageClass", wide=True),
+        field("POOL", "status.pool", wide=True),
         field("VOLUME", "status.volume", wide=True),
+        Column("REASON", lambda item, _: disk_reason(item), wide=True),
     ),
     "GPUHost": (
         Column("STATUS", lambda item, _: host_status(item)),
@@ -117,7 +160,16 @@ _BY_KIND: dict[str, tuple[Column, ...]] = {
     "GPUClaim": (
         field("GPU", "spec.gpuName"),
         Column("OWNER", lambda item, _: f"{at(item, 'spec.owner.namespace')}/{at(item, 'spec.owner.name')}"),
-        Column("BOUND", lambda item, _: "yes" if at(item, "status.bound", False) else "no"),
+        Column("STATE", lambda item, _: claim_state(item)),
+    ),
+    "GPUHistory": (
+        field("HOST", "status.host"),
+        field("ADDRESS", "status.address"),
+        Column("TENANTS", lambda item, _: str(len(at(item, "status.entries", ())))),
+        Column("LAST", lambda item, _: str(at(_last_entry(item), "owner.name"))),
+        Column("OUTCOME", lambda item, _: str(at(_last_entry(item), "outcome"))),
+        Column("RESET", lambda item, _: str(at(_last_entry(item), "cleaning.resetMethod")), wide=True),
+        Column("SINCE", lambda item, _: str(at(_last_entry(item), "ended")), wide=True),
     ),
     "Image": (
         field("DISTRIBUTION", "spec.distribution"),

@@ -9,6 +9,7 @@ import typer
 
 from cli.applying import Applied, Verb, in_order, put_resource, refuse_unreconciled
 from cli.documents import read_resources
+from cli.external import warn_of_external
 from cli.options import (
     UNCHANGED_EXIT_CODE,
     DryRun,
@@ -23,6 +24,7 @@ from cli.options import (
 )
 from cli.output import as_json, as_list, as_yaml, put, say
 from cli.session import Session
+from cli.storage_classes import warn_of_classes
 from cli.vm.keys import keys_from
 from provisioner.model.errors import InvalidInput
 from provisioner.model.metadata import Resource
@@ -60,6 +62,8 @@ def apply(
     refuse_unreconciled(resources)
     if ssh_key:
         resources = with_keys(resources, keys_from(ssh_key, home=Path.home()).lines)
+    warn_of_classes(session, resources)
+    warn_of_external(session, resources)
     if dry_run:
         from cli.planning import print_dry_run
 

@@ -1,8 +1,8 @@
-"""`hikube explain`: the placement of a VM, host by host, by the planner itself."""
+"""`hikube explain`: the placement of a VM, host by host, and its hardware, choice by choice, by the planner itself."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from cli.session import Session
 from provisioner.model.errors import InvalidInput
 from provisioner.model.kinds import find_words
 
+if TYPE_CHECKING:
+    from provisioner.model.virtual_machine import VirtualMachine
+
 EXPLAINED = ("VirtualMachine", "VMInstance")
 
 
@@ -20,6 +23,9 @@ def explain(
     kind: Annotated[str, typer.Argument(metavar="vm", help="vm or vmi, or vm/NAME")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The VM")] = "",
     namespace: Namespace = "default",
+    hardware: Annotated[
+        bool, typer.Option("--hardware", help="Say which hardware the guest gets, and why, choice by choice")
+    ] = False,
     output: Output = "table",
 ) -> None:
     """Say why a VM is where it is, or why it is nowhere: what it asks for, and what every host answers."""
@@ -31,6 +37,9 @@ def explain(
         raise InvalidInput(f"only VMs are placed, not {word}", context={"allowed": ["vm", "vmi"]})
     session = Session()
     vm = machine(session, f"{word}/{slashed or name}" if word.lower() != "vm" else slashed or name, namespace)
+    if hardware:
+        _explain_hardware(session, vm, form=form)
+        return
     from cli.planning import explanation_of
     from provisioner.model.metadata import Condition
 
@@ -43,3 +52,13 @@ def explain(
     lines = [f"{vm.key} is {vm.status.phase.value}", *explanation.lines()]
     lines += [f"pending: {each.type}: {each.reason}{f': {each.message}' if each.message else ''}" for each in unmet]
     put("".join(f"{line}\n" for line in lines))
+
+
+def _explain_hardware(session: Session, vm: VirtualMachine, *, form: str) -> None:
+    from cli.planning import hardware_of
+
+    found = hardware_of(session, vm)
+    if form != "table":
+        put(as_json(found.as_dict()) if form == "json" else as_yaml(found.as_dict()))
+        return
+    put("".join(f"{line}\n" for line in found.lines(str(vm.key))))

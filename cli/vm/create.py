@@ -8,6 +8,7 @@ import typer
 
 from cli.applying import Applied, Verb, create_resource
 from cli.documents import from_options
+from cli.external import warn_of_external
 from cli.options import (
     UNCHANGED_EXIT_CODE,
     DryRun,
@@ -87,6 +88,7 @@ def _create(session: Session, wishes: Wishes, manner: Manner) -> Verb | None:
 
         wishes = interview(session, wishes)
     vm, keys = _checked(session, wishes)
+    warn_of_external(session, [vm])
     if manner.is_dry_run:
         from cli.planning import print_dry_run
 

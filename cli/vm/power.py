@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from cli.deleting import claims_of, tell_what_is_not_free
 from cli.machines import Names, machine_key
 from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Namespace, Timeout, Wait, duration_s
 from cli.output import put, say
@@ -37,7 +38,7 @@ def stop(
     timeout: Timeout = "30m",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
-    """Stop VMs: gracefully first, then hard. Their GPUs become free, their disks stay."""
+    """Stop VMs: gracefully first, then hard. Their GPUs are cleaned and become free, their disks stay."""
     return _change(names, namespace, _stopped, wait_s=duration_s(timeout) if wait else None, error_unchanged=error_unchanged)
 
 
@@ -54,7 +55,7 @@ def _change(names: Sequence[str], namespace: str, change: Change, *, wait_s: flo
     for key, is_new in zip(keys, changed, strict=True):
         put(f"{key.kind.lower()}/{key.name} {f'{word} requested' if is_new else 'unchanged'}\n")
     if wait_s is not None:
-        _wait(session, keys, wait_s)
+        _wait(session, keys, wait_s, lets_go=change is _stopped)
     elif any(changed) and session.controller_lock().holder() is None:
         say("no control loop is running: `hikube controller`, or the same command with --wait, does it")
     return UNCHANGED_EXIT_CODE if error_unchanged and not any(changed) else 0
@@ -70,12 +71,16 @@ def _patched(session: Session, key: Key, change: Change) -> bool:
     return patch(session, key, changed)
 
 
-def _wait(session: Session, keys: Sequence[Key], timeout_s: float) -> None:
-    from cli.goals import settled
+def _wait(session: Session, keys: Sequence[Key], timeout_s: float, *, lets_go: bool) -> None:
+    """Until they are as wanted, and where they let go of GPUs, until those are clean and free."""
+    from cli.goals import gone, settled
     from cli.waiting import Wait as Waiting
 
     resources = [resource for key in keys if (resource := session.find(key)) is not None]
-    Waiting(session, [settled(resource) for resource in resources], timeout_s=timeout_s).run()
+    claims = claims_of(session, [resource.metadata.uid for resource in resources]) if lets_go else []
+    targets = [*map(settled, resources), *(gone(claim.key, uid=claim.metadata.uid) for claim in claims)]
+    Waiting(session, targets, timeout_s=timeout_s).run()
+    tell_what_is_not_free(session, claims)
     for key in keys:
         now = session.find(key)
         assert isinstance(now, VirtualMachine | None)

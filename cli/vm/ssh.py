@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import subprocess
 import tempfile
@@ -102,13 +103,13 @@ def _address(item: dict[str, Any]) -> str:
 
 def _host_key(session: Session, item: dict[str, Any]) -> str:
     from provisioner.lifecycle.virtual_machine.access import HOST_PUBLIC, secret_name
+    from provisioner.model.secret import Secret
 
     name, namespace = at(item, "metadata.name"), at(item, "metadata.namespace")
-    for secret in session.raw("Secret", namespace=namespace):
-        if secret["metadata"]["name"] == secret_name(name, kind=str(item["kind"])):
-            key = secret["spec"]["data"].get(HOST_PUBLIC, "")
-            if key:
-                return str(key)
+    with contextlib.suppress(NotFound):
+        secret = session.store.get(Secret, secret_name(name, kind=str(item["kind"])), namespace=namespace)
+        if key := secret.spec.data.get(HOST_PUBLIC, ""):
+            return key
     raise StillPending(f"VM {name} has no host key yet", hint=f"`hikube wait vm/{name}` waits until it is ready")
 
 

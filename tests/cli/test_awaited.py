@@ -40,7 +40,7 @@ def test_unknown_words_are_refused_at_once_with_those_that_there_are(fleet: Hiku
 
 
 def test_the_allowed_words_are_those_of_the_kind(fleet: Hikube) -> None:
-    assert "allowed: Reachable, Surveyed, KvmProven, " in fleet("wait", "host/sim", "--for=Booted").err
+    assert "allowed: Reachable, Surveyed, Examined, KvmProven, " in fleet("wait", "host/sim", "--for=Booted").err
     assert "--for=delete only" in fleet("wait", "image/tiny", "--for=Ready").err
 
 

@@ -62,10 +62,14 @@ def test_every_exit_code_is_documented() -> None:
     ("command", "own"),
     [
         (["host", "show", "sim"], ("free", "gpuStates")),
+        (["host", "doctor"], ("items",)),
+        (["host", "doctor", "sim"], ("findings", "checked", "notKnown")),
         (["gpu", "offers"], ("items",)),
+        (["gpu", "list"], ("items",)),
         (["events"], ("items",)),
         (["gpu", "vm", "create", "b", *TRAIN[4:], "--dry-run"], ("items",)),
         (["explain", "vm", "train"], ("placed", "outcome", "hosts", "pending")),
+        (["explain", "vm", "train", "--hardware"], ("hardware",)),
     ],
     ids=lambda value: " ".join(value[:3]),
 )

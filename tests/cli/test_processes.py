@@ -99,7 +99,7 @@ def test_one_controller_a_store_and_others_watch_it(fleet: Hikube, started: Call
     created = fleet.process(*TRAIN)
     assert created.code == 0
     assert "(the control loop runs in process PID (hikube controller); watching)" in created.err
-    assert created.err.count("  ok   ") == 11
+    assert created.err.count("  ok   ") == 12
     controller.send_signal(signal.SIGTERM)
     _, err = controller.communicate(timeout=LIMIT_S)
     assert controller.returncode == 0
@@ -182,7 +182,7 @@ def test_without_options_a_person_is_asked(fleet: Hikube) -> None:
     terminal.expect("Create? [y/N]")
     terminal.type("y")
     terminal.expect("logs:    hikube gpu vm logs asked")
-    assert terminal.end() == (0, "asked Ready sim 192.168.122.2\n")
+    assert terminal.end() == (0, "asked Ready sim 192.168.122.245\n")
 
 
 def test_a_no_creates_nothing(fleet: Hikube) -> None:

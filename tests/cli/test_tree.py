@@ -31,7 +31,7 @@ def test_every_command_has_help(hikube: Hikube, path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [(), ("gpu",), ("gpu", "vm"), ("host",), ("image",)], ids=lambda path: " ".join(path) or "hikube"
+    "path", [(), ("gpu",), ("gpu", "vm"), ("host",), ("image",), ("store",)], ids=lambda path: " ".join(path) or "hikube"
 )
 def test_a_group_without_a_command_shows_its_help(hikube: Hikube, path: tuple[str, ...]) -> None:
     result = hikube(*path)
@@ -73,7 +73,7 @@ def test_names_models_and_kinds_are_completed(hikube: Hikube, monkeypatch: pytes
     hikube("image", "add", "mine", "file:///tmp/mine.qcow2")
     assert completed(hikube, monkeypatch, "hikube gpu v") == ["vm"]
     assert completed(hikube, monkeypatch, "hikube host show r") == ["rack-1"]
-    assert completed(hikube, monkeypatch, "hikube get gpuh") == ["gpuhosts"]
+    assert completed(hikube, monkeypatch, "hikube get gpuho") == ["gpuhosts"]
     assert "l40s" in completed(hikube, monkeypatch, "hikube gpu vm create a --gpu l4")
     assert "mine" in completed(hikube, monkeypatch, "hikube image fetch m")
 

@@ -1,0 +1,52 @@
+"""`hikube disk leftovers`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.completing import complete_hosts
+from cli.options import Output, output_format
+from cli.output import as_json, as_list, as_yaml, put, say
+from cli.render.table import table
+from cli.session import Session
+
+FORMS = ("table", "json", "yaml", "name")
+
+
+def leftovers(
+    hosts: Annotated[
+        list[str], typer.Argument(metavar="[HOST]…", help="Only on these hosts", autocompletion=complete_hosts)
+    ] = [],  # noqa: B006 - typer copies it
+    output: Output = "table",
+) -> int:
+    """List volumes with somebody's data that belong to no VM and no disk any more; nothing is changed.
+
+    They come from disks that were deleted with --retain, and from VMs and disks that were removed by force or whose host was
+    forgotten. Exit 9 if a host or a pool could not be looked at.
+    """
+    from cli.planning import ports_of
+    from provisioner.lifecycle.vm_disk.leftovers import find_leftovers
+    from provisioner.model.quantities import format_bytes
+
+    form = output_format(output, allowed=FORMS)
+    search = find_leftovers(ports_of(Session()), hosts=tuple(hosts))
+    rows: list[dict[str, Any]] = [
+        {"host": each.host, "pool": each.pool, "volume": each.volume.name, "capacityBytes": each.volume.capacity_bytes}
+        for each in search.found
+    ]
+    if form in ("json", "yaml"):
+        put(as_json(as_list(rows)) if form == "json" else as_yaml(as_list(rows)))
+    elif form == "name":
+        put("".join(f"{row['host']}/{row['pool']}/{row['volume']}\n" for row in rows))
+    elif rows:
+        cells = [
+            [str(row["host"]), str(row["pool"]), str(row["volume"]), format_bytes(int(row["capacityBytes"]))] for row in rows
+        ]
+        put(table(["HOST", "POOL", "VOLUME", "SIZE"], cells))
+    else:
+        say("no leftovers")
+    for where, why in search.unseen:
+        say(f"not looked at: {where}: {why}")
+    return 9 if search.unseen else 0

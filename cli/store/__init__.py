@@ -1,0 +1,1 @@
+"""`hikube store …`."""
