@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 
 from provisioner import lab
+from provisioner.lab.accelerator import probe_kvm
 
 ANSWER_TIMEOUT_S = 60.0
 REPLACEMENTS_MAX = 2
@@ -34,6 +35,17 @@ class Keeper:
             self._give_up(f"it does not answer: {_last_words(self._box)}")
         if self._box is None:
             self._box = lab.create(self._topology, self._say).host()
+        return self._box
+
+    def power_cycle(self, spec: lab.LabHost | None = None) -> lab.HostInABox:
+        """Cut the box's power and switch it on again, with the disk that it had; with `spec`, other hardware is in it then."""
+        assert self._box is not None
+        self._box.stop()
+        images = lab.ensure_images(self._say)
+        verdict = probe_kvm(images)
+        self._box = lab.HostInABox(spec or self._topology.hosts[0], self._box.folder)
+        self._box.start(images, verdict)
+        self._box.wait_until_ready(accelerator="kvm" if verdict.usable else "tcg")
         return self._box
 
     def spoil(self) -> None:

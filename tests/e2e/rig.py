@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from provisioner.clocks import SystemClock, SystemIdentifiers
 from provisioner.lab import HostInABox, LabImages
@@ -21,6 +22,7 @@ from provisioner.model.secret import Secret
 from provisioner.model.virtual_machine import GpuRequest, Resources, SystemDisk, VirtualMachine, VirtualMachineSpec
 from provisioner.planning.host_labels import NESTED_EMULATION
 from provisioner.store.open import open_store
+from provisioner.store.sqlite.store import SqliteStore
 from tests.libvirt.mortal_controller import VM
 
 BOCHS = "hikube.cloud/bochs-display"
@@ -48,16 +50,35 @@ class Rig:
         self.box = box
         self.database = directory / "hikube.db"
         self.cache = directory / "cache"
-        self.store = open_store(self.database, clock=SystemClock(), identifiers=SystemIdentifiers())
-        spec = ImageSpec(url=images.guest_image.as_uri(), sha256=images.guest_sha256, min_storage="2Gi")
+        self.store = self._open()
+        spec = ImageSpec(url=images.guest_image.as_uri(), sha256=images.guest_sha256, min_storage="2Gi", firmware="any")
         self.store.create(Image(metadata=Metadata(name="lab"), spec=spec))
         rules = (GpuRule(ids=("1234:1111", "1b36:0010")),)
         labels = {NESTED_EMULATION: "true"}
         host_spec = GPUHostSpec(uri=box.uri, gpu_rules=rules)
         self.store.create(GPUHost(metadata=Metadata(name="box", labels=labels), spec=host_spec))
 
-    def apply(self, *, gpus: int = 1, ssh_keys: tuple[str, ...] = (), cloud_init: str = "") -> VirtualMachine:
-        """Ask for a VM with so many stand-ins."""
+    def _open(self) -> SqliteStore:
+        return open_store(self.database, clock=SystemClock(), identifiers=SystemIdentifiers())
+
+    def lose_store(self) -> None:
+        """The file, its log and the key beside it are gone; what comes next is a new one."""
+        self.store.close()
+        for path in self.database.parent.iterdir():
+            if path.is_file():
+                path.unlink()
+        self.store = self._open()
+
+    def apply(
+        self,
+        name: str = VM,
+        *,
+        gpus: int = 1,
+        ssh_keys: tuple[str, ...] = (),
+        cloud_init: str = "",
+        firmware: Literal["", "bios", "efi"] = "",
+    ) -> VirtualMachine:
+        """Ask for a VM with so many stand-ins; the guest image boots with either firmware."""
         spec = VirtualMachineSpec(
             instance_type="",
             resources=Resources(cpu=2, sockets=1, memory="1Gi"),
@@ -65,16 +86,22 @@ class Rig:
             system_disk=SystemDisk(image="lab", storage="4Gi"),
             ssh_keys=ssh_keys,
             cloud_init=cloud_init,
+            firmware=firmware,
         )
-        return self.store.create(VirtualMachine(metadata=Metadata(name=VM, namespace="default"), spec=spec))
+        return self.store.create(VirtualMachine(metadata=Metadata(name=name, namespace="default"), spec=spec))
 
-    def delete(self) -> None:
+    def configure(self, **spec: object) -> None:
+        """Change the operator's wishes for the host."""
+        host = self.store.get(GPUHost, "box")
+        self.store.update(host.model_copy(update={"spec": host.spec.model_copy(update=spec)}))
+
+    def delete(self, name: str = VM) -> None:
         """Ask for its deletion."""
-        self.store.delete(self.vm().key)
+        self.store.delete(self.vm(name).key)
 
-    def vm(self) -> VirtualMachine:
+    def vm(self, name: str = VM) -> VirtualMachine:
         """The VM as the store has it."""
-        return self.store.get(VirtualMachine, VM, namespace="default")
+        return self.store.get(VirtualMachine, name, namespace="default")
 
     def start(self, where: str = "never") -> subprocess.Popen[str]:
         """A controller process, under way."""

@@ -14,11 +14,13 @@ from provisioner.drivers.libvirt import LibvirtConnector
 from provisioner.lab import HostInABox
 from provisioner.model.gpu_host import GpuRule
 from tests.contract import test_hypervisor_console as console_contract
+from tests.contract import test_hypervisor_networks as networks_contract
 from tests.contract.hypervisors import Bench
 from tests.contract.test_hypervisor import TestInventory
 from tests.contract.test_hypervisor_devices import TestDevices
+from tests.contract.test_hypervisor_examination import TestExamination
 
-__all__ = ["TestDevices", "TestInventory"]
+__all__ = ["TestDevices", "TestExamination", "TestInventory"]
 
 BOCHS = (GpuRule(ids=("1234:1111",)),)
 
@@ -28,6 +30,16 @@ class TestConsoleOverSsh:
 
     test_what_is_typed_comes_back = console_contract.TestConsole.test_what_is_typed_comes_back
     test_one_at_a_time = console_contract.TestConsole.test_one_at_a_time
+
+
+class TestNetworksFromAfar:
+    """A reservation in a network that runs, and a publication by a program that is sent over SSH."""
+
+    released = networks_contract.TestNetworks.released
+    test_a_reservation_is_made_once = networks_contract.TestNetworks.test_a_reservation_is_made_once
+    test_a_publication_is_made_once_and_goes_twice = (
+        networks_contract.TestNetworks.test_a_publication_is_made_once_and_goes_twice
+    )
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,27 @@ def test_memory_and_address_agree_with_nvml(report: GuestReport, nvml: Any) -> N
         assert gpu.address == f"{int(domain, 16):04x}:{rest}"
 
 
+def test_health_agrees_with_nvml(report: GuestReport, nvml: Any) -> None:
+    for gpu in report.nvidia.gpus:
+        handle = nvml.nvmlDeviceGetHandleByUUID(gpu.uuid)
+        assert gpu.vbios == nvml.nvmlDeviceGetVbiosVersion(handle)
+        assert gpu.temperature_c is not None
+        assert abs(gpu.temperature_c - nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)) < 15
+        assert gpu.pcie_link_width == nvml.nvmlDeviceGetCurrPcieLinkWidth(handle)
+
+
+def test_ecc_and_remapped_rows_agree_with_nvml(report: GuestReport, nvml: Any) -> None:
+    for gpu in report.nvidia.gpus:
+        handle = nvml.nvmlDeviceGetHandleByUUID(gpu.uuid)
+        kinds = (nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC)
+        try:
+            assert gpu.ecc_uncorrected_volatile == nvml.nvmlDeviceGetTotalEccErrors(handle, *kinds)
+            _, _, is_pending, has_failed = nvml.nvmlDeviceGetRemappedRows(handle)
+        except nvml.NVMLError_NotSupported:
+            continue
+        assert (gpu.row_remap_pending, gpu.row_remap_failure) == (bool(is_pending), bool(has_failed))
+
+
 def test_each_gpu_is_a_pci_function_of_nvidia_where_sysfs_shows_it(report: GuestReport) -> None:
     functions = {function.address: function for function in report.functions}
     shown = [functions[gpu.address] for gpu in report.nvidia.gpus if gpu.address in functions]
