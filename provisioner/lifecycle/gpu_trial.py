@@ -113,7 +113,8 @@ def _send_home(before: Sequence[_Before], hypervisor: Hypervisor, *, keep: bool)
     for each in reversed(before):
         if each.is_pinned:
             continue
-        driver, override = ("", "") if each.driver == VFIO else (each.driver, each.override or "")
+        driver = "" if each.driver == VFIO else each.driver
+        override = "" if each.override in {None, VFIO} else each.override  # a bind of ours that hung leaves it behind
         hypervisor.devices.restore(each.address, driver=driver, override=override, timeout_s=BIND_TIMEOUT_S)
     now = hypervisor.devices.functions([each.address for each in before])
     return ", ".join(f"{each.address} {'on ' + each.driver if each.driver else 'without a driver'}" for each in now)

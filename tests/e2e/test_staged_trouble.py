@@ -59,7 +59,8 @@ def test_what_is_in_the_way_is_named_and_the_next_vm_is_unharmed(operator: Opera
         operator.waits(lambda: rig.drivers()[gpu] == before[gpu], until="given back, what lets itself be", timeout_s=REFUSED_S)
         _other_gpu_works(operator)
         rig.delete()
-        operator.waits(operator.is_gone, until="deleted")
+        operator.waits(lambda: not rig.store.read_raw("VirtualMachine"), until="deleted beside a device that hangs")
+    operator.waits(operator.is_gone, until="given back")
     operator.types("gpu", "release", f"box/{gpu}")
     assert rig.drivers() == before
 

@@ -16,6 +16,7 @@ from provisioner.model.errors import HostTimeout
 from provisioner.model.gpu_check import RELEASE, GpuCheck, request_annotation
 from provisioner.model.gpu_history import GPUHistory
 from provisioner.model.gpu_host import GpuHealth, GPUHost, Quarantine, ResetPolicy
+from provisioner.model.metadata import Key
 from tests.lifecycle.world import World, vm_yaml
 
 T = TypeVar("T")
@@ -269,7 +270,7 @@ class NeverDone(Inline):
     def __init__(self, kind: str) -> None:
         self._kind = kind
 
-    def run(self, name: str, job: Callable[[Meter], T]) -> Running | Finished[T]:
+    def run(self, name: str, job: Callable[[Meter], T], *, waiter: Key | None = None) -> Running | Finished[T]:
         return Running(Meter()) if name.startswith(self._kind) else super().run(name, job)
 
 
@@ -298,3 +299,14 @@ def test_the_history_of_the_card_tells_of_every_check(sick: World) -> None:
     assert [note.what for note in history.status.notes] == ["CheckFailed", "Released"]
     assert "not ready after FLR" in history.status.notes[0].message
     assert "reset: by flr" in history.status.notes[1].message
+
+
+def test_a_function_that_a_hung_bind_left_half_way_goes_to_the_driver_of_the_kernels_choice(world: World) -> None:
+    world.host("a", gpus=1).settle()
+    quarantine(world.ports, host="a", address=FIRST, reason="its driver did not let go", cause="Hangs")
+    with world.fleet.host("a").peek() as state:
+        native = state.functions[FIRST].native_driver
+        state.functions[FIRST].driver, state.functions[FIRST].driver_override = "", "vfio-pci"
+    assert release(world).state == "Passed"
+    with world.fleet.host("a").peek() as state:
+        assert (state.functions[FIRST].driver, state.functions[FIRST].driver_override) == (native, "")
