@@ -3,7 +3,7 @@
     q35, virtual Intel IOMMU (it must be the first device)
       ├── disk, network, entropy                      on the main PCIe root
       └── root port per stand-in                      on the main root, or on the pxb-pcie of its NUMA node;
-            │                                         without ACS: the ports of one switch below one root port
+            │                                         without ACS: slots of one conventional bus below a bridge
             ├── function 0: bochs-display or nvme     the "GPU"
             └── function 1: ich9-intel-hda            its audio companion, in the same IOMMU group
 
@@ -59,7 +59,7 @@ def machine_arguments(host: LabHost, files: MachineFiles, *, kvm: bool, ssh_port
         *("-device", "virtio-net-pci,netdev=net,romfile=,addr=03.0"),
         *("-device", "virtio-rng-pci,addr=04.0"),
         *_expanders(host),
-        *_switch(host),
+        *_bridge(host),
         *(argument for index, gpu in enumerate(host.gpus) for argument in _stand_in(index, gpu, acs=host.acs)),
         *_identity(files),
         *("-serial", f"file:{files.serial_log}"),
@@ -107,35 +107,36 @@ def _expanders(host: LabHost) -> list[str]:
     ]
 
 
-def _switch(host: LabHost) -> list[str]:
-    """Nothing below a port without ACS is isolated from anything else below it."""
+def _bridge(host: LabHost) -> list[str]:
+    """A conventional bus has no ACS: nothing on it is isolated from anything else on it."""
     if host.acs:
         return []
     return [
-        *("-device", f"pcie-root-port,id=trunk,bus=pcie.0,chassis=100,slot=100,addr={FIRST_PORT_SLOT:02x}.0,disable-acs=on"),
-        *("-device", "x3130-upstream,id=switch,bus=trunk"),
+        *("-device", f"pcie-root-port,id=trunk,bus=pcie.0,chassis=100,slot=100,addr={FIRST_PORT_SLOT:02x}.0"),
+        *("-device", "pcie-pci-bridge,id=bridge,bus=trunk"),
     ]
 
 
-def _port(index: int, gpu: StandIn, *, acs: bool) -> str:
-    chassis = index + 1
+def _place(index: int, gpu: StandIn, *, acs: bool) -> tuple[list[str], str]:
+    """What has to be there first, and bus and slot of the stand-in."""
     if not acs:
-        return f"xio3130-downstream,id=port{index},bus=switch,chassis={chassis},slot={chassis},addr={chassis:02x}.0"
+        return [], f"bus=bridge,addr={index + 1:02x}"
     bus = "pcie.0" if gpu.numa_node is None else f"node{gpu.numa_node}"
-    slot = FIRST_PORT_SLOT + chassis
-    return f"pcie-root-port,id=port{index},bus={bus},chassis={chassis},slot={chassis},addr={slot:02x}.0"
+    chassis, slot = index + 1, FIRST_PORT_SLOT + index + 1
+    port = f"pcie-root-port,id=port{index},bus={bus},chassis={chassis},slot={chassis},addr={slot:02x}.0"
+    return ["-device", port], f"bus=port{index},addr=00"
 
 
 def _stand_in(index: int, gpu: StandIn, *, acs: bool) -> list[str]:
-    port = f"port{index}"
+    before, place = _place(index, gpu, acs=acs)
     function_0 = {
         StandInModel.BOCHS: "bochs-display",
         StandInModel.NVME: f"nvme,serial=hikube{index}",
     }[gpu.model]
     return [
-        *("-device", _port(index, gpu, acs=acs)),
-        *("-device", f"{function_0},bus={port},addr=00.0,multifunction=on"),
-        *("-device", f"ich9-intel-hda,bus={port},addr=00.1"),
+        *before,
+        *("-device", f"{function_0},{place}.0,multifunction=on"),
+        *("-device", f"ich9-intel-hda,{place}.1"),
     ]
 
 

@@ -50,7 +50,7 @@ class StandIn:
 class LabHost:
     """One GPU host in a box. Memory and CPUs are split evenly over its NUMA nodes.
 
-    Without ACS, all stand-ins hang below one PCIe switch under one root port that does not isolate them: one IOMMU group, as on
+    Without ACS, all stand-ins sit on one conventional bus below a bridge, where nothing isolates them: one IOMMU group, as on
     boards where ACS is missing or switched off. Such a host has one NUMA node.
     """
 
