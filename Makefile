@@ -3,6 +3,10 @@ SHELL := /bin/bash
 PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PATH
 PYTEST ?= pytest
+# Many tests wait for processes, limits and the simulated hosts' clock: two for each core keep the cores busy.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
+# Tests start hundreds of interpreters; without compiled files each of them, and each worker, compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fmt lint types arch unit e2e bench clean
@@ -34,7 +38,7 @@ arch: ## The layers of ARCHITECTURE.md
 	lint-imports --no-cache
 
 unit: ## Pure code, contracts on the twins, step tables, the command line
-	$(PYTEST) tests --ignore=tests/libvirt --ignore=tests/gpu --ignore=tests/e2e -n auto
+	$(PYTEST) tests --ignore=tests/libvirt --ignore=tests/gpu --ignore=tests/e2e -n $(WORKERS) --dist worksteal
 
 e2e: setup ## Real passthrough in a GPU host in a box
 	$(PYTEST) tests/e2e -v
@@ -44,3 +48,4 @@ bench: setup ## What the control plane costs, beside raw libvirt, in one run
 
 clean: ## Remove what was built in the tree; caches outside stay
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

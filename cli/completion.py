@@ -10,6 +10,24 @@ from cli.output import put
 from provisioner.model.errors import InvalidInput
 
 SHELLS = ("bash", "zsh", "fish")
+COLONS = r"""
+_hikube_whole_words() {
+    local line=${COMP_LINE:0:COMP_POINT} word before
+    word=${line##*[[:space:]]}
+    if [[ $word != *:* ]]; then
+        _hikube_completion "$@"
+        return
+    fi
+    read -ra before <<< "${line%"$word"}"
+    COMP_WORDS=("${before[@]}" "$word") COMP_CWORD=${#before[@]}
+    _hikube_completion "$@"
+    COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*:}"}"}")
+}
+
+complete -o default -F _hikube_whole_words hikube
+"""
+"""bash takes a colon for the end of a word, and PCI addresses have two: the word is put together again, and what stands before
+its last colon is not offered once more."""
 
 
 def prepare() -> None:
@@ -29,3 +47,5 @@ def completion(shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", hel
     if shell not in SHELLS:
         raise InvalidInput(f"no completion for the shell {shell!r}", context={"allowed": list(SHELLS)})
     put(get_completion_script(prog_name="hikube", complete_var="_HIKUBE_COMPLETE", shell=shell) + "\n")
+    if shell == "bash":
+        put(COLONS)

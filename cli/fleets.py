@@ -22,3 +22,17 @@ def host_views(session: Session) -> tuple[HostView, ...]:
     from provisioner.planning.policy import PlacementPolicy
 
     return fleet_of(session).views(policy=PlacementPolicy())
+
+
+def why_no_gpus(session: Session, *, host: str = "") -> str:
+    """What to say instead of a list of GPUs that is empty, of all hosts or of one: there is none, or nobody has looked yet."""
+    hosts = [each for each in session.raw("GPUHost") if not host or each["metadata"]["name"] == host]
+    unseen = [each["metadata"]["name"] for each in hosts if not each.get("status", {}).get("lastSeen")]
+    if not unseen and host:
+        return f"host {host} has no GPU"
+    if not unseen:
+        return "no host has a GPU; add one: hikube host add NAME URI, or see `hikube host list`"
+    return (
+        f"no GPU is known; not looked at yet: {', '.join(unseen)}\n"
+        f"the control loop looks: `hikube controller`, or `hikube wait host/{unseen[0]} --for=condition=Ready`"
+    )

@@ -34,7 +34,7 @@ def offers(
 
     Columns: FREE and TOTAL count GPUs; PER-VM is the most that one VM could get on one host now; MEMORY is per GPU, in GiB.
     """
-    form = output_format(output, allowed=("table", "wide", "json", "yaml", "name"))
+    form = output_format(output)
     session = Session()
     if gpu:
         _one_model(session, gpu, form, explain=explain)
@@ -49,7 +49,9 @@ def offers(
     elif rows:
         put(_table(rows, wide=form == "wide"))
     else:
-        say("no host has a GPU; add one: hikube host add NAME URI, or see `hikube host list`")
+        from cli.fleets import why_no_gpus
+
+        say(why_no_gpus(session))
 
 
 def offer_rows(session: Session) -> list[dict[str, Any]]:

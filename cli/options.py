@@ -24,6 +24,8 @@ Namespace = Annotated[
 ]
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces")]
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="table, wide, json, yaml or name")]
+NarrowOutput = Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="table, json, yaml or name")]
+NamelessOutput = Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="table, json or yaml")]
 Selector = Annotated[
     list[str], typer.Option("--selector", "-l", metavar="KEY=VALUE", help="Only objects with this label; repeatable")
 ]
@@ -45,6 +47,10 @@ Kind = Annotated[
 ]
 
 FORMATS = ("table", "wide", "json", "yaml", "name")
+NARROW = ("table", "json", "yaml", "name")
+"""Of commands that say the same with `wide`."""
+NAMELESS = ("table", "json", "yaml")
+"""Of commands whose answer is no list of names."""
 UNCHANGED_EXIT_CODE = 3
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_./-]{0,314}[A-Za-z0-9])?")

@@ -44,11 +44,12 @@ def fitted(line: str, width: int) -> str:
 
 
 class Progress:
-    """Prints what is new in the resources that it is shown."""
+    """Prints what is new in the resources that it is shown; each line names its resource where there are several."""
 
-    def __init__(self, *, now_s: Callable[[], float], several: bool = False) -> None:
+    def __init__(self, *, now_s: Callable[[], float], several: bool = False, several_gpus: bool = False) -> None:
         self._now_s = now_s
         self._several = several
+        self._several_gpus = several_gpus
         self._told: set[tuple[Key, str, str]] = set()
         self._notes: dict[Key, str] = {}
         self._waits: dict[Key, _Waits] = {}
@@ -61,7 +62,8 @@ class Progress:
 
     def show(self, resource: Resource) -> None:
         """Print the steps that ended since, and refresh the live line."""
-        prefix = f"{resource.metadata.name:<16} " if self._several else ""
+        is_named = self._several or (self._several_gpus and resource.kind == "GPUClaim")
+        prefix = f"{resource.metadata.name:<16} " if is_named else ""
         for record in resource.status.steps:
             if record.finished and _mark(resource, record) not in self._told:
                 self._told.add(_mark(resource, record))

@@ -6,13 +6,13 @@ import platform
 import sys
 from importlib import metadata
 
-from cli.options import Output, output_format
+from cli.options import NAMELESS, NamelessOutput, output_format
 from cli.output import as_json, as_yaml, put
 
 DISTRIBUTION = "hikube-provisioner"
 
 
-def version(output: Output = "table") -> None:
+def version(output: NamelessOutput = "table") -> None:
     """Print the versions of hikube and of what it stands on."""
     facts = {
         "hikube": _version_of(DISTRIBUTION),
@@ -21,7 +21,7 @@ def version(output: Output = "table") -> None:
         "libvirt-python": _version_of("libvirt-python"),
         "pydantic": _version_of("pydantic"),
     }
-    form = output_format(output, allowed=("table", "json", "yaml"))
+    form = output_format(output, allowed=NAMELESS)
     if form == "table":
         put("".join(f"{name} {value}\n" for name, value in facts.items()))
     else:

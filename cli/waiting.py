@@ -55,7 +55,8 @@ class Wait:
         self._targets = list(targets)
         self._timeout_s = timeout_s
         wanted = [target.key for target in targets if target.key.kind != "GPUClaim"]  # claims tell of the VM's own GPUs
-        self._progress = Progress(now_s=lambda: session.now_s, several=len(wanted) > 1)
+        several_gpus = len(targets) - len(wanted) > 1
+        self._progress = Progress(now_s=lambda: session.now_s, several=len(wanted) > 1, several_gpus=several_gpus)
         self._undone = UndoneSteps(wanted)
         self._interrupted = False
 

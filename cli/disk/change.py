@@ -11,12 +11,13 @@ from cli.deleting import Removal, delete_all
 from cli.disk.making import print_disk, wait_for
 from cli.disk.naming import Name, Names, disk_of, key_of
 from cli.options import (
+    NARROW,
     UNCHANGED_EXIT_CODE,
     DryRun,
     ErrorUnchanged,
     IgnoreNotFound,
     Namespace,
-    Output,
+    NarrowOutput,
     Timeout,
     Wait,
     duration_s,
@@ -39,14 +40,14 @@ def grow(
     dry_run: DryRun = False,
     wait: Wait = True,
     timeout: Timeout = "10m",
-    output: Output = "table",
+    output: NarrowOutput = "table",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
     """Make a disk larger. A disk that a running VM has grows when that VM restarts; no disk shrinks (exit 2).
 
     The file system on it is the guest's to grow: cloud images do it at the next boot.
     """
-    form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    form = output_format(output, allowed=NARROW)
     session = Session()
     disk = disk_of(session, name, namespace)
     _check_size(size)

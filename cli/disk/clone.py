@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from cli.disk.making import Manner, annotations_of, make_disk
-from cli.disk.naming import Name, NewName, Retain, StorageClass, disk_of
-from cli.options import DryRun, ErrorUnchanged, Namespace, Output, Timeout, Wait, duration_s, output_format
+from cli.disk.naming import Name, Retain, StorageClass, disk_of
+from cli.options import NARROW, DryRun, ErrorUnchanged, Namespace, NarrowOutput, Timeout, Wait, duration_s, output_format
 from cli.session import Session
 from provisioner.lifecycle.disk_users import is_at_rest, user_of
 from provisioner.model.errors import Conflict
@@ -17,7 +17,7 @@ from provisioner.model.vm_disk import VMDisk
 
 def clone(
     origin: Name,
-    name: NewName,
+    name: Annotated[str, typer.Argument(metavar="COPY", help="What to call the copy")],
     size: Annotated[str, typer.Option("--size", metavar="SIZE", help="Size of the copy [that of the origin]")] = "",
     storage_class: StorageClass = "",
     retain: Retain = False,
@@ -26,7 +26,7 @@ def clone(
     dry_run: DryRun = False,
     wait: Wait = True,
     timeout: Timeout = "2h",
-    output: Output = "table",
+    output: NarrowOutput = "table",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
     """Copy a disk in full, on the host where it is. The copy needs nothing of its origin afterwards.
@@ -34,7 +34,7 @@ def clone(
     A disk that a running VM writes to is not copied: exit 5, unless --queue is given. While the copy is made, no VM starts
     with the origin.
     """
-    form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    form = output_format(output, allowed=NARROW)
     session = Session()
     copied = disk_of(session, origin, namespace)
     if not queue:

@@ -9,7 +9,8 @@ import typer
 from cli.completing import complete_disks, complete_images
 from cli.disk.making import Manner, annotations_of, make_disk
 from cli.disk.naming import Host, NewName, Retain, StorageClass
-from cli.options import DryRun, ErrorUnchanged, Namespace, Output, Timeout, Wait, duration_s, output_format
+from cli.image_names import check_image
+from cli.options import NARROW, DryRun, ErrorUnchanged, Namespace, NarrowOutput, Timeout, Wait, duration_s, output_format
 from cli.session import Session
 from provisioner.model.errors import InvalidInput
 
@@ -36,7 +37,7 @@ def create(
     dry_run: DryRun = False,
     wait: Wait = True,
     timeout: Timeout = "30m",
-    output: Output = "table",
+    output: NarrowOutput = "table",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
     """Create a disk: blank, or with the content that one of --image, --url, --from and --upload names.
@@ -44,12 +45,15 @@ def create(
     It is made on the host of the first VM that uses it, or on --host; a copy where its origin is. Creating the same disk
     again changes nothing. Exit 8 if the time is up first, 9 if it cannot be made.
     """
-    form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    form = output_format(output, allowed=NARROW)
     source = _source(image=image, url=url, sha256=sha256, copy_of=copy_of, is_upload=is_upload)
     fields: dict[str, Any] = {"source": source, "optical": optical, "storage": size, "storageClass": storage_class}
     manner = Manner(form, duration_s(timeout), waits=wait, is_dry_run=dry_run, error_unchanged=error_unchanged)
     spec = {field: value for field, value in fields.items() if value}
-    return make_disk(Session(), name, namespace, spec=spec, annotations=annotations_of(host=host, retain=retain), manner=manner)
+    session = Session()
+    if image:
+        check_image(session, image)
+    return make_disk(session, name, namespace, spec=spec, annotations=annotations_of(host=host, retain=retain), manner=manner)
 
 
 def _source(*, image: str, url: str, sha256: str, copy_of: str, is_upload: bool) -> dict[str, Any]:

@@ -7,31 +7,32 @@ from typing import Annotated, Any
 import typer
 
 from cli.completing import complete_hosts
-from cli.options import Output, output_format
+from cli.options import NARROW, NarrowOutput, output_format
 from cli.output import as_json, as_list, as_yaml, put, say
 from cli.render.table import table
 from cli.session import Session
-
-FORMS = ("table", "json", "yaml", "name")
 
 
 def leftovers(
     hosts: Annotated[
         list[str], typer.Argument(metavar="[HOST]…", help="Only on these hosts", autocompletion=complete_hosts)
     ] = [],  # noqa: B006 - typer copies it
-    output: Output = "table",
+    output: NarrowOutput = "table",
 ) -> int:
     """List volumes with somebody's data that belong to no VM and no disk any more; nothing is changed.
 
-    They come from disks that were deleted with --retain, and from VMs and disks that were removed by force or whose host was
-    forgotten. Exit 9 if a host or a pool could not be looked at.
+    They come from disks that were deleted with --retain, and from a store that was lost. Exit 9 if a host or a pool could not
+    be looked at.
     """
     from cli.planning import ports_of
     from provisioner.lifecycle.vm_disk.leftovers import find_leftovers
     from provisioner.model.quantities import format_bytes
 
-    form = output_format(output, allowed=FORMS)
-    search = find_leftovers(ports_of(Session()), hosts=tuple(hosts))
+    form = output_format(output, allowed=NARROW)
+    session = Session()
+    for host in hosts:
+        session.raw_one("GPUHost", host)
+    search = find_leftovers(ports_of(session), hosts=tuple(hosts))
     rows: list[dict[str, Any]] = [
         {"host": each.host, "pool": each.pool, "volume": each.volume.name, "capacityBytes": each.volume.capacity_bytes}
         for each in search.found

@@ -10,7 +10,18 @@ import typer
 from cli.disk.making import print_disk
 from cli.disk.naming import Host, Name, disk_of
 from cli.meter import Meter
-from cli.options import UNCHANGED_EXIT_CODE, DryRun, ErrorUnchanged, Namespace, Output, Timeout, Wait, duration_s, output_format
+from cli.options import (
+    NARROW,
+    UNCHANGED_EXIT_CODE,
+    DryRun,
+    ErrorUnchanged,
+    Namespace,
+    NarrowOutput,
+    Timeout,
+    Wait,
+    duration_s,
+    output_format,
+)
 from cli.output import put, say
 from cli.patching import patch
 from cli.session import Session
@@ -33,7 +44,7 @@ def upload(
     dry_run: DryRun = False,
     wait: Wait = True,
     timeout: Timeout = "10m",
-    output: Output = "table",
+    output: NarrowOutput = "table",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
     """Send a file into a disk that was made with --upload (`source: {upload: {}}`).
@@ -45,7 +56,7 @@ def upload(
     from provisioner.drivers.images.uploads import UploadFile
     from provisioner.lifecycle.vm_disk.uploading import refuse_misfit
 
-    form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    form = output_format(output, allowed=NARROW)
     limit_s = duration_s(timeout)
     session = Session()
     disk = disk_of(session, name, namespace)

@@ -67,6 +67,9 @@ def _entries(session: Session, word: str) -> list[Entry]:
     reported = [card for card in cards if any(at(entry, "guest.serial") == word for entry in _of(card))]
     if reported:
         return _sorted(entry for card in reported for entry in _of(card))
+    here = _gpu_with_serial(session, word)
+    if here is not None:
+        return entries_of(session, here)
     try:
         return entries_of(session, gpu_named(session, word))
     except NotFound as error:
@@ -75,6 +78,15 @@ def _entries(session: Session, word: str) -> list[Entry]:
         raise NotFound(
             f"no host and no card is called {word!r}", hint=error.hint or "`hikube gpu list -o wide` has serials"
         ) from error
+
+
+def _gpu_with_serial(session: Session, word: str) -> GpuName | None:
+    """Where the card of that serial number is now, if a host shows one: also a card that nobody has had yet has a serial."""
+    for host in session.raw("GPUHost"):
+        for facts in at(host, "status.gpus", ()):
+            if (facts.get("identity") or {}).get("serial") == word:
+                return GpuName(at(host, "metadata.name"), facts["function"]["address"])
+    return None
 
 
 def _of(card: dict[str, Any]) -> list[Entry]:
@@ -91,19 +103,20 @@ def _sorted(entries: Iterable[Entry]) -> list[Entry]:
 def history_table(entries: Sequence[Entry], *, wide: bool) -> str:
     """One line per tenant or check, the oldest first."""
     titles = (*TITLES, *(WIDE_TITLES if wide else ()))
-    return table(titles, [[*_cells(entry), *(_wide_cells(entry) if wide else ())] for entry in entries])
+    rows = [[*_cells(entry), *(_wide_cells(entry) if wide else ())] for entry in entries]
+    return table(titles, rows, ends_in_sentences=wide)
 
 
 def _cells(entry: Entry) -> list[str]:
     if entry["what"] != "Tenant":
-        return ["", "", entry["at"], "", "", "", entry["what"]]
+        return ["", "", _to_the_second(entry["at"]), "", "", "", entry["what"]]
     cleaning = entry.get("cleaning", {})
     scrubbed = cleaning.get("scrubbed")
     is_verified = bool(cleaning.get("verification")) and not cleaning.get("failure")
     return [
         _owner(entry),
-        entry.get("given", ""),
-        entry.get("until", ""),
+        _to_the_second(entry.get("given", "")),
+        _to_the_second(entry.get("until", "")),
         cleaning.get("resetMethod", ""),
         "" if scrubbed is None else "ok" if scrubbed["exitStatus"] == 0 else f"status={scrubbed['exitStatus']}",
         "yes" if is_verified else "no",
@@ -114,6 +127,11 @@ def _cells(entry: Entry) -> list[str]:
 def _wide_cells(entry: Entry) -> list[str]:
     reason = entry.get("reason") or entry.get("message", "")
     return [f"{entry['host']}/{entry['address']}", entry["card"], at(entry, "guest.uuid"), reason]
+
+
+def _to_the_second(time: str) -> str:
+    """The fractions are in `-o json`."""
+    return f"{time.partition('.')[0]}Z" if "." in time else time
 
 
 def _owner(entry: Entry) -> str:

@@ -22,6 +22,7 @@ def list_gpus(
 
     STATE: Free, Claimed (a VM has it), Draining (so, on a cordoned host), Cleaning (between two tenants), Quarantined, Retired.
     """
+    from cli.fleets import why_no_gpus
     from cli.gpu.rows import gpu_rows
     from cli.render.gpus import gpus_table
 
@@ -37,8 +38,4 @@ def list_gpus(
     elif rows:
         put(gpus_table(rows, now_s=session.now_s, wide=form == "wide"))
     else:
-        say(
-            f"host {host} has no GPU"
-            if host
-            else "no host has a GPU; add one: hikube host add NAME URI, or see `hikube host list`"
-        )
+        say(why_no_gpus(session, host=host))

@@ -60,12 +60,20 @@ def addresses_of(host: Mapping[str, Any]) -> list[str]:
     return sorted({*shown, *quarantined, *at(host, "spec.retired", ())})
 
 
-def _address(text: str, word: str) -> str:
+def full_address(word: str) -> str:
+    """`0000:41:00.0` for `41:00`; empty if it is no PCI address."""
     match = _ADDRESS.fullmatch(word.strip().lower())
     if match is None:
-        raise InvalidInput(f"{text!r} names no GPU", hint="HOST/ADDRESS, such as gpu-04/0000:41:00.0 or gpu-04/41:00.0")
+        return ""
     domain, function = int(match["domain"] or "0", 16), match["function"] or "0"
     return f"{domain:04x}:{match['bus']}:{match['slot']}.{function}"
+
+
+def _address(text: str, word: str) -> str:
+    address = full_address(word)
+    if not address:
+        raise InvalidInput(f"{text!r} names no GPU", hint="HOST/ADDRESS, such as gpu-04/0000:41:00.0 or gpu-04/41:00.0")
+    return address
 
 
 def _known(host: Mapping[str, Any], address: str, known: Sequence[str]) -> str:

@@ -7,22 +7,24 @@ from typing import Annotated
 import typer
 
 from cli.gpu.naming import Gpu, GpuName, gpu_named
-from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged
-from cli.output import put, say
+from cli.gpu.outcome import print_outcome
+from cli.options import NARROW, UNCHANGED_EXIT_CODE, ErrorUnchanged, NarrowOutput, output_format
+from cli.output import say
 from cli.session import Session
 from provisioner.model.errors import InvalidInput
 
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever looks at it later")]
 
 
-def quarantine(gpu: Gpu, reason: Reason, error_unchanged: ErrorUnchanged = False) -> int:
+def quarantine(gpu: Gpu, reason: Reason, output: NarrowOutput = "table", error_unchanged: ErrorUnchanged = False) -> int:
     """Take a GPU out of service until `hikube gpu release` finds it fit. A VM that has it keeps it until it stops."""
+    form = output_format(output, allowed=NARROW)
     if not reason.strip():
         raise InvalidInput("--reason is empty", hint="say why, for whoever looks at it later")
     session = Session()
     name = gpu_named(session, gpu)
     is_news = put_in_quarantine(session, name, reason.strip(), cause="Operator")
-    put(f"{name} {'quarantined' if is_news else 'unchanged'}\n")
+    print_outcome(name, "quarantined" if is_news else "unchanged", form=form)
     say_who_keeps_it(session, name)
     return UNCHANGED_EXIT_CODE if error_unchanged and not is_news else 0
 

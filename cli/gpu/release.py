@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.gpu.naming import Gpu, GpuName, gpu_named
-from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, Timeout, Wait, duration_s, output_format
-from cli.output import as_json, as_yaml, put, say
+from cli.gpu.outcome import print_outcome
+from cli.options import NARROW, UNCHANGED_EXIT_CODE, ErrorUnchanged, NarrowOutput, Timeout, Wait, duration_s, output_format
+from cli.output import put, say
 from cli.patching import patch
 from cli.render.gpus import check_lines
 from cli.session import Session
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from provisioner.model.metadata import Resource
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only look, now and from here: nothing is reset, nothing is released")]
-FORMATS = ("table", "json", "yaml", "name")
 
 
 def release(
@@ -30,7 +30,7 @@ def release(
     dry_run: DryRun = False,
     wait: Wait = True,
     timeout: Timeout = "20m",
-    output: Output = "table",
+    output: NarrowOutput = "table",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
     """Let a GPU out of quarantine, if it passes its check.
@@ -39,14 +39,14 @@ def release(
     reset, scrubbed if the host has a scrub command, and sent home to its drivers. A card that was swapped is accepted by this
     command. What fails keeps the GPU in quarantine, whoever asks.
     """
-    form, limit_s = output_format(output, allowed=FORMATS), duration_s(timeout)
+    form, limit_s = output_format(output, allowed=NARROW), duration_s(timeout)
     session = Session()
     name = gpu_named(session, gpu)
     host = host_of(session, name)
     if name.address in host.spec.retired:
         raise Conflict(f"GPU {name} is retired", hint=f"`hikube gpu retire --undo {name}` checks it and takes it back")
     if all(entry.address != name.address for entry in host.status.quarantined):
-        _print(name, "unchanged", (), form)
+        print_outcome(name, "unchanged", form=form)
         return UNCHANGED_EXIT_CODE if error_unchanged else 0
     if dry_run:
         _try(session, name, host, form)
@@ -73,13 +73,13 @@ def check_and_release(session: Session, gpu: GpuName, *, form: str, wait_s: floa
     """
     request = _ask(session, gpu)
     if wait_s is None:
-        put(f"{gpu} check requested\n")
+        print_outcome(gpu, "check requested" if form == "table" else "requested", form=form)
         if session.controller_lock().holder() is None:
             say("no control loop is running: `hikube controller`, or the same command with --wait, does it")
         return
     check = _await(session, gpu, request, wait_s)
     _raise_unless_passed(gpu, check.lines)
-    _print(gpu, "released", check.lines, form)
+    print_outcome(gpu, "released", form=form, lines=check.lines)
 
 
 def _ask(session: Session, gpu: GpuName) -> str:
@@ -138,7 +138,7 @@ def _try(session: Session, gpu: GpuName, host: GPUHost, form: str) -> None:
     if form == "table":
         say(f"{gpu} would be reset and released (dry run)")
     else:
-        _print(gpu, "fit", lines, form)
+        print_outcome(gpu, "fit", form=form, lines=lines)
 
 
 def _raise_unless_passed(gpu: GpuName, lines: Sequence[CheckLine]) -> None:
@@ -152,15 +152,3 @@ def _raise_unless_passed(gpu: GpuName, lines: Sequence[CheckLine]) -> None:
             hint=f"{what_first} `hikube gpu release {gpu}` again; `hikube gpu retire {gpu}` gives it up",
             context={"checks": [line.as_json() for line in lines]},
         )
-
-
-def _print(gpu: GpuName, outcome: str, lines: Sequence[CheckLine], form: str) -> None:
-    """The end of it, as data: `released`, `unchanged`, or `fit` after a dry run."""
-    checks = [line.as_json() for line in lines]
-    value: dict[str, Any] = {"host": gpu.host, "address": gpu.address, "outcome": outcome, "checks": checks}
-    if form == "table":
-        put(f"{gpu} {outcome}\n")
-    elif form == "name":
-        put(f"{gpu}\n")
-    else:
-        put(as_json(value) if form == "json" else as_yaml(value))

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from cli.gpu.naming import Gpu, GpuName, gpu_named
+from cli.gpu.outcome import print_outcome
 from cli.gpu.quarantine import put_in_quarantine, say_who_keeps_it
 from cli.gpu.release import check_and_release, host_of
 from cli.gpu.rows import RETIRED_ANNOTATION
-from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, Timeout, Wait, duration_s, output_format
-from cli.output import put
+from cli.options import NARROW, UNCHANGED_EXIT_CODE, ErrorUnchanged, NarrowOutput, Timeout, Wait, duration_s, output_format
 from cli.patching import patch
 from cli.session import Session
 from provisioner.lifecycle.retirement import REASON, RETIRED
@@ -30,22 +30,22 @@ def retire(
     undo: Undo = False,
     wait: Wait = True,
     timeout: Timeout = "20m",
-    output: Output = "table",
+    output: NarrowOutput = "table",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
     """Never hand a GPU out again. A VM that has it keeps it until it stops."""
-    form, limit_s = output_format(output, allowed=("table", "json", "yaml", "name")), duration_s(timeout)
+    form, limit_s = output_format(output, allowed=NARROW), duration_s(timeout)
     session = Session()
     name = gpu_named(session, gpu)
     if not undo:
         is_news = _set(session, name, retired=True, reason=reason)
-        put(f"{name}\n" if form == "name" else f"{name} {'retired' if is_news else 'unchanged'}\n")
+        print_outcome(name, "retired" if is_news else "unchanged", form=form)
         say_who_keeps_it(session, name)
         return UNCHANGED_EXIT_CODE if error_unchanged and not is_news else 0
     if reason:
         raise InvalidInput("--reason goes with retiring, not with --undo")
     if name.address not in host_of(session, name).spec.retired:
-        put(f"{name}\n" if form == "name" else f"{name} unchanged\n")
+        print_outcome(name, "unchanged", form=form)
         return UNCHANGED_EXIT_CODE if error_unchanged else 0
     # Quarantine first, whether a control loop runs or not: there is no moment at which it could be handed out without a check.
     put_in_quarantine(session, name, REASON, cause=RETIRED)

@@ -9,7 +9,7 @@ import typer
 from cli.adding import add_host, settle_hosts
 from cli.applying import Applied, Verb
 from cli.host.gpu_rules import GpuRules, gpu_rules
-from cli.options import UNCHANGED_EXIT_CODE, ErrorUnchanged, Output, Timeout, duration_s, labels, output_format
+from cli.options import NARROW, UNCHANGED_EXIT_CODE, ErrorUnchanged, NarrowOutput, Timeout, duration_s, labels, output_format
 from cli.output import as_json, as_yaml, put, say
 from cli.render.hosts import host_text
 from cli.session import Session
@@ -47,7 +47,7 @@ def add(
         bool, typer.Option("--wait/--no-wait", help="Wait until it is known whether KVM really works there")
     ] = True,
     timeout: Timeout = "2m",
-    output: Output = "table",
+    output: NarrowOutput = "table",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
     """Add a host, and show the GPUs found on it.
@@ -55,7 +55,7 @@ def add(
     GPUs are NVIDIA display and 3D controllers unless --gpu-rule says otherwise. Whether KVM works is found by starting a tiny
     guest on the host, once. Adding the same host again changes nothing.
     """
-    form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    form = output_format(output, allowed=NARROW)
     limit_s = duration_s(timeout)
     session = Session()
     spec = {"uri": uri, "allowEmulation": allow_emulation, "storagePool": pool, "network": network}

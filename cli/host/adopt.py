@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.completing import complete_hosts
-from cli.options import Output, output_format
-from cli.output import as_json, put, say
+from cli.options import NAMELESS, NamelessOutput, output_format
+from cli.output import as_json, as_yaml, put, say
 from cli.session import Session
 from provisioner.model.errors import Conflict
 
@@ -26,7 +26,7 @@ def adopt(
         str, typer.Argument(metavar="URI", help="How to reach it: qemu+ssh://root@HOST/system, …; not for a known one")
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made, make nothing")] = False,
-    output: Output = "table",
+    output: NamelessOutput = "table",
 ) -> None:
     """Rebuild VMs, disks and claims from the domains of a host, after the store was lost.
 
@@ -34,14 +34,15 @@ def adopt(
     added with the settings that it had. To be used only when the store that made them is gone, or its controller is stopped for
     good: two stores must not look after one VM. Repeating it is harmless. Exit 5 if a domain could not be adopted.
     """
-    form = output_format(output, allowed=("table", "json"))
+    form = output_format(output, allowed=NAMELESS)
     session = Session()
     with nullcontext() if dry_run else session.controller_lock():
         adoption = _carried_out(session, name, uri, dry_run=dry_run)
-    if form == "json":
-        put(as_json({"dryRun": dry_run, **adoption.as_dict()}))
-    else:
+    if form == "table":
         _print(adoption, dry_run=dry_run)
+    else:
+        value = {"dryRun": dry_run, **adoption.as_dict()}
+        put(as_json(value) if form == "json" else as_yaml(value))
     if adoption.troubles and not dry_run:
         raise _refused(adoption)
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.completing import complete_hosts
+from cli.gpu.naming import full_address
 from cli.host.gpu_rules import GpuRules, gpu_rules
-from cli.options import Output, output_format
+from cli.options import NAMELESS, NamelessOutput, output_format
 from cli.output import as_json, as_list, as_yaml, put, say
 from cli.render.doctor import doctor_json, doctor_text
 from cli.session import Session, no_such
@@ -36,27 +37,35 @@ def doctor(
     gpu: Annotated[
         list[str], typer.Option("--gpu", metavar="ADDRESS", help="Only these GPUs, and what is about the host; repeatable")
     ] = [],  # noqa: B006
-    output: Output = "table",
+    output: NamelessOutput = "table",
 ) -> int:
     """Check hosts and their GPUs for everything that passthrough depends on, and say what to do.
 
     The same checks run with every survey and before every bind; a GPU with an error is not handed out. Exit code 9 if there
     is an error, 0 for warnings. Each code has a page in docs/findings.
     """
-    form = output_format(output, allowed=("table", "json", "yaml"))
+    form = output_format(output, allowed=NAMELESS)
     if name and uri:
         raise InvalidInput("a host has a NAME or a --uri, not both")
     if gpu_rule and not uri:
         raise InvalidInput("--gpu-rule goes with --uri", hint="an added host has its rules in its spec")
+    gpus = [_address(word) for word in gpu]
     session = Session()
     hosts = [_unknown_host(session, uri, gpu_rule)] if uri else _known_hosts(session, name)
     if not hosts and form == "table":
         say("no hosts; add one: hikube host add NAME qemu+ssh://root@HOST/system")
         return 0
-    seen = [_narrowed(each, gpu) for each in _consult_all(session, hosts, uri=uri)]
-    _refuse_unknown_gpus(seen, gpu)
-    _print(seen, form, is_one=bool(name or uri), gpus=gpu)
+    seen = [_narrowed(each, gpus) for each in _consult_all(session, hosts, uri=uri)]
+    _refuse_unknown_gpus(seen, gpus)
+    _print(seen, form, is_one=bool(name or uri), gpus=gpus)
     return _exit_code(seen)
+
+
+def _address(word: str) -> str:
+    address = full_address(word)
+    if not address:
+        raise InvalidInput(f"--gpu {word!r} is no PCI address", hint="write it as 0000:41:00.0 or 41:00.0")
+    return address
 
 
 def _known_hosts(session: Session, name: str) -> list[GPUHost]:

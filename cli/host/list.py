@@ -9,7 +9,7 @@ import typer
 
 from cli.completing import complete_hosts
 from cli.fleets import host_views
-from cli.options import Output, Selector, Watch, labels, output_format
+from cli.options import NARROW, NarrowOutput, Output, Selector, Watch, labels, output_format
 from cli.output import as_json, as_list, as_yaml, put, say
 from cli.render.conditions import conditions_lines
 from cli.render.doctor import findings_lines
@@ -59,10 +59,10 @@ def _watch(session: Session, form: str, wanted: dict[str, str]) -> None:
 
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The host", autocompletion=complete_hosts)],
-    output: Output = "table",
+    output: NarrowOutput = "table",
 ) -> None:
     """Show one host: its GPUs, their groups, drivers and owners, its pools and networks, its conditions."""
-    form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    form = output_format(output, allowed=NARROW)
     session = Session()
     views = {view.name: view for view in host_views(session)}
     if name not in views:

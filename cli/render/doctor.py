@@ -60,19 +60,25 @@ def _findings(findings: Iterable[Finding]) -> Iterator[str]:
 
 
 def _reasons(unknown: Iterable[NotKnown]) -> list[str]:
-    """By the reason: what could not be checked for it, each check with the GPUs that it is about."""
+    """By the reason: what could not be checked for it; checks of the same GPUs stand together, with the GPUs behind them."""
     by_reason: dict[str, dict[str, list[str]]] = {}
     for each in unknown:
         by_reason.setdefault(each.why, {}).setdefault(each.title, []).append(each.subject)
-    return [f"{why}: {', '.join(_about(title, subjects) for title, subjects in of.items())}" for why, of in by_reason.items()]
+    return [f"{why}: {'; '.join(_about(titles, subjects) for subjects, titles in _alike(of))}" for why, of in by_reason.items()]
 
 
-def _about(title: str, subjects: Sequence[str]) -> str:
-    gpus = [subject for subject in subjects if subject != HOST]
+def _alike(subjects_of: Mapping[str, Sequence[str]]) -> Iterable[tuple[tuple[str, ...], list[str]]]:
+    titles_of: dict[tuple[str, ...], list[str]] = {}
+    for title, subjects in subjects_of.items():
+        titles_of.setdefault(tuple(subject for subject in subjects if subject != HOST), []).append(title)
+    return titles_of.items()
+
+
+def _about(titles: Sequence[str], gpus: Sequence[str]) -> str:
     if not gpus:
-        return title
+        return ", ".join(titles)
     more = f" and {len(gpus) - _SUBJECTS_NAMED} more" if len(gpus) > _SUBJECTS_NAMED else ""
-    return f"{title} ({', '.join(gpus[:_SUBJECTS_NAMED])}{more})"
+    return f"{', '.join(titles)} ({', '.join(gpus[:_SUBJECTS_NAMED])}{more})"
 
 
 def doctor_json(title: str, seen: Consultation) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Tables as kubectl writes them: titles in capitals, three spaces between columns, no spaces inside a cell, nothing cut off."""
+"""Tables as kubectl writes them: titles in capitals, three spaces between columns, no spaces inside a cell, nothing cut off.
+
+Only a last column that holds sentences may have spaces: nothing stands behind it.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,13 @@ class Column:
     """Shown with `-o wide` only."""
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, with_titles: bool = True) -> str:
+def table(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, with_titles: bool = True, ends_in_sentences: bool = False
+) -> str:
     """Lines of aligned columns; the last column is not padded."""
     cells = [[_cell(text) for text in row] for row in rows]
+    if ends_in_sentences:
+        cells = [[*line[:-1], _sentence(row[-1])] for line, row in zip(cells, rows, strict=True)]
     lines = [list(titles), *cells] if with_titles else cells
     widths = [max(map(len, column)) for column in zip(*[list(titles), *cells], strict=True)]
     return "".join(
@@ -41,6 +48,10 @@ def columns_table(
 
 def _cell(text: str) -> str:
     return "_".join(_printable(text).split()) or NONE
+
+
+def _sentence(text: str) -> str:
+    return _printable(" ".join(text.split())) or NONE
 
 
 def _printable(text: str) -> str:

@@ -11,12 +11,13 @@ from cli.applying import Applied, Verb, in_order, put_resource, refuse_unreconci
 from cli.documents import read_resources
 from cli.external import warn_of_external
 from cli.options import (
+    NARROW,
     UNCHANGED_EXIT_CODE,
     DryRun,
     ErrorUnchanged,
     Files,
     Namespace,
-    Output,
+    NarrowOutput,
     Recursive,
     Timeout,
     duration_s,
@@ -45,7 +46,7 @@ def apply(
     ssh_key: SshKeys = [],  # noqa: B006 - typer copies it
     dry_run: DryRun = False,
     error_unchanged: ErrorUnchanged = False,
-    output: Output = "table",
+    output: NarrowOutput = "table",
 ) -> int:
     """Create or change what YAML files describe.
 
@@ -53,7 +54,7 @@ def apply(
     as soon as something has failed for good (9, or 10 if something is left behind), or when the time is up (8). VMs that wait
     for capacity go on waiting.
     """
-    form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    form = output_format(output, allowed=NARROW)
     limit_s = duration_s(timeout)
     session = Session()
     resources = in_order(read_resources(session, filename, recursive=recursive, namespace=namespace))

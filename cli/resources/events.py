@@ -8,7 +8,7 @@ import typer
 
 from cli.completing import complete_kinds
 from cli.naming import named
-from cli.options import AllNamespaces, Namespace, Output, Watch, output_format
+from cli.options import NAMELESS, AllNamespaces, NamelessOutput, Namespace, Watch, output_format
 from cli.output import as_json, as_json_line, as_list, as_yaml, put, put_line, say
 from cli.render.events import event_json, events_table
 from cli.session import Session
@@ -21,11 +21,11 @@ def events(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Only of this object")] = [],  # noqa: B006 - typer copies it
     namespace: Namespace = "default",
     all_namespaces: AllNamespaces = False,
-    output: Output = "table",
+    output: NamelessOutput = "table",
     watch: Watch = False,
 ) -> None:
     """Show what happened, oldest first; equal events are counted."""
-    form = output_format(output, allowed=("table", "json", "yaml"))
+    form = output_format(output, allowed=NAMELESS)
     session = Session()
     keys = [key for group in (named(kind, names) if kind else ()) for key in group.keys(namespace)]
     scope = None if all_namespaces else namespace

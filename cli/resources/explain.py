@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.machines import machine
-from cli.options import Namespace, Output, output_format
+from cli.options import NAMELESS, NamelessOutput, Namespace, output_format
 from cli.output import as_json, as_yaml, put
 from cli.session import Session
 from provisioner.model.errors import InvalidInput
@@ -26,10 +27,10 @@ def explain(
     hardware: Annotated[
         bool, typer.Option("--hardware", help="Say which hardware the guest gets, and why, choice by choice")
     ] = False,
-    output: Output = "table",
+    output: NamelessOutput = "table",
 ) -> None:
     """Say why a VM is where it is, or why it is nowhere: what it asks for, and what every host answers."""
-    form = output_format(output, allowed=("table", "json", "yaml"))
+    form = output_format(output, allowed=NAMELESS)
     if "/" not in kind and not name:
         raise InvalidInput("which VM?", hint="hikube explain vm NAME")
     word, _, slashed = kind.partition("/")
@@ -41,6 +42,7 @@ def explain(
         _explain_hardware(session, vm, form=form)
         return
     from cli.planning import explanation_of
+    from cli.render.conditions import in_order
     from provisioner.model.metadata import Condition
 
     explanation = explanation_of(session, vm)
@@ -50,8 +52,12 @@ def explain(
         put(as_json(value) if form == "json" else as_yaml(value))
         return
     lines = [f"{vm.key} is {vm.status.phase.value}", *explanation.lines()]
-    lines += [f"pending: {each.type}: {each.reason}{f': {each.message}' if each.message else ''}" for each in unmet]
+    lines += [f"pending: {_words(each)}" for each in in_order(condition.as_json() for condition in unmet)]
     put("".join(f"{line}\n" for line in lines))
+
+
+def _words(condition: Mapping[str, Any]) -> str:
+    return ": ".join(filter(None, (condition["type"], condition["reason"], condition.get("message", ""))))
 
 
 def _explain_hardware(session: Session, vm: VirtualMachine, *, form: str) -> None:

@@ -10,11 +10,12 @@ from cli.applying import Applied, Verb, create_resource
 from cli.documents import from_options
 from cli.external import warn_of_external
 from cli.options import (
+    NARROW,
     UNCHANGED_EXIT_CODE,
     DryRun,
     ErrorUnchanged,
     Namespace,
-    Output,
+    NarrowOutput,
     Timeout,
     Wait,
     Yes,
@@ -63,7 +64,7 @@ def create(
     timeout: Timeout = "30m",
     dry_run: DryRun = False,
     yes: Yes = False,
-    output: Output = "table",
+    output: NarrowOutput = "table",
     error_unchanged: ErrorUnchanged = False,
 ) -> int:
     """Create a GPU VM and wait until it has proven its GPUs.
@@ -72,7 +73,7 @@ def create(
     changes nothing and goes on waiting. Ctrl-C detaches: the VM stays, and the way back is printed. Where no host can take
     the VM, nothing is stored (exit 6) unless --queue is given.
     """
-    form = output_format(output, allowed=("table", "json", "yaml", "name"))
+    form = output_format(output, allowed=NARROW)
     manner = Manner(form, duration_s(timeout), queues=queue, waits=wait, is_dry_run=dry_run, yes=yes)
     size = (instance_type, cpu, memory, disk_size)
     lists = (tuple(ssh_key), tuple(host_selector), tuple(external_port), tuple(label))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.gpu_names import gpu_documents
+from cli.image_names import check_image
 from cli.options import labels
 from cli.places import data_dir
 from provisioner.model.errors import InvalidInput, NotFound
 from provisioner.model.metadata import APPS
-from provisioner.model.suggestions import nearest
 
 if TYPE_CHECKING:
     from cli.session import Session
@@ -82,7 +82,7 @@ def document_of(session: Session, wishes: Wishes, keys: ChosenKeys, *, mistakes:
     with mistakes.collected():
         spec["gpus"] = gpu_documents(session.tables, wishes.gpus)
     with mistakes.collected():
-        _check_image(session, spec["systemDisk"]["image"])
+        check_image(session, spec["systemDisk"]["image"])
     with mistakes.collected():
         spec |= _size(wishes)
     with mistakes.collected():
@@ -113,15 +113,6 @@ def chosen_keys(wishes: Wishes) -> ChosenKeys:
 def _check_name(name: str) -> None:
     if not name:
         raise InvalidInput("the VM has no name", hint="hikube gpu vm create NAME --gpu MODEL[:COUNT]")
-
-
-def _check_image(session: Session, name: str) -> None:
-    known = [*(item["metadata"]["name"] for item in session.raw("Image")), *session.tables.images]
-    if name not in known:
-        meant = nearest(name, known)
-        hint = f"did you mean {meant}?" if meant else "`hikube image list` shows all"
-        context = {"did_you_mean": meant} if meant else {}
-        raise InvalidInput(f"no image is called {name!r}", hint=hint, context=context)
 
 
 def _size(wishes: Wishes) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class Controller:
         self._resync_at = 0.0
         self.queue = WorkQueue(ports.clock, group_of=lambda key: self._by_kind[key.kind].group_of(key))
         ports.host_watch.attach(self.queue)
+        ports.background.attach(self.queue.add)
 
     def run_until(self, done: Callable[[], bool], *, timeout_s: float) -> bool:
         """Drive until `done()` or the time is up; says which."""

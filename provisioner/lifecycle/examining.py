@@ -5,16 +5,19 @@
                 └────────────> finding HK-DOC-302; what was known before stays, and the host is as alive as libvirt says
 
 A GPU whose finding is an error is not handed out. A card that is not the recorded one is quarantined: only an operator can say
-that this is meant. The identity of an address is recorded once, and only ever completed.
+that this is meant. The identity of an address is recorded once, and only ever completed. A GPU that was left on vfio-pci and
+that nobody owns is taken home (stray_gpus.py).
 """
 
 from __future__ import annotations
 
 from provisioner.drivers.hypervisor import Hypervisor
 from provisioner.lifecycle.background import Running
+from provisioner.lifecycle.gpu_claim.functions import VFIO
 from provisioner.lifecycle.gpu_health import watch_over_gpus
 from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.quarantine import quarantine
+from provisioner.lifecycle.stray_gpus import take_strays_home
 from provisioner.lifecycle.surveying import claimed_on
 from provisioner.lifecycle.verdicts import Done, Retry, Verdict
 from provisioner.lifecycle.view import View
@@ -57,6 +60,7 @@ def examine_host(view: View[GPUHost], hypervisor: Hypervisor) -> Verdict:
         view.tell("HostRebooted", f"it was booted since it was last examined ({before} -> {seen.boot_id})", warning=True)
     _quarantine_swapped(view, diagnosis)
     watch_over_gpus(view, hypervisor, seen)
+    take_strays_home(view, hypervisor, diagnosis.findings)
     return Done(_sentence(diagnosis, seen))
 
 
@@ -106,7 +110,9 @@ def _look(view: View[GPUHost], hypervisor: Hypervisor) -> HostExamination | Retr
     if ports.background.is_under_way(job) and condition is not None and condition.status == "True":
         return hung  # it was given up in an earlier pass, and hangs still
     try:
-        outcome = ports.background.run(job, lambda _meter: hypervisor.inventory.examine(addresses, timeout_s=limit_s))
+        outcome = ports.background.run(
+            job, lambda _meter: hypervisor.inventory.examine(addresses, timeout_s=limit_s), waiter=view.key
+        )
     except HostTimeout as error:
         return str(error)
     except HostUnreachable:
@@ -147,6 +153,7 @@ def _with_facts(gpu: GpuFacts, seen: HostExamination) -> GpuFacts:
             "bar_bytes": tuple(bar.size_bytes for bar in function.bars),
             "reset_methods": function.reset_methods,
             "identity": _recorded(gpu.identity, function.identity),
+            "at_home_boot_id": gpu.at_home_boot_id if function.driver == VFIO else seen.boot_id,
         }
     )
 

@@ -90,6 +90,7 @@ def prove(view: GPUHostView) -> Verdict:
     outcome = view.ports.background.run(
         f"prove KVM on {view.resource.metadata.name} ({view.resource.metadata.uid})",
         lambda _meter: hypervisor.inventory.prove_kvm(timeout_s=timeout_s),
+        waiter=view.key,
     )
     if isinstance(outcome, Running):
         return Retry(1.0, "Proving", "starting a tiny guest under KVM")

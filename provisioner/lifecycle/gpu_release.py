@@ -118,7 +118,9 @@ def _look(request: Request, view: View[GPUHost], hypervisor: Hypervisor) -> floa
     """Everything that can be told without touching anything; if it is in order, what comes next."""
     ports, host, address = view.ports, view.resource, request.address
     job = f"look at GPU {request.host}/{address} ({host.metadata.uid}) for {request.text}"
-    outcome = ports.background.run(job, lambda _meter: look_at(address, host=host, hypervisor=hypervisor, ports=ports))
+    outcome = ports.background.run(
+        job, lambda _meter: look_at(address, host=host, hypervisor=hypervisor, ports=ports), waiter=view.key
+    )
     if isinstance(outcome, Running):
         _note(ports, request)
         return POLL_S
@@ -139,7 +141,8 @@ def _act(request: Request, view: View[GPUHost], hypervisor: Hypervisor, before: 
         done = try_out(card, spec=host.spec, hypervisor=hypervisor)
         return done, look_at(address, host=host, hypervisor=hypervisor, ports=ports)
 
-    outcome = ports.background.run(f"try GPU {request.host}/{address} ({host.metadata.uid}) for {request.text}", act)
+    job = f"try GPU {request.host}/{address} ({host.metadata.uid}) for {request.text}"
+    outcome = ports.background.run(job, act, waiter=view.key)
     if isinstance(outcome, Running):
         return POLL_S
     done, sight = outcome.result

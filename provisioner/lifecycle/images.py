@@ -18,7 +18,7 @@ from provisioner.model import domain_names
 from provisioner.model.errors import ImageRefused, InvalidInput, NotFound
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.image import Image, ImageSpec, ImageStatus
-from provisioner.model.metadata import Metadata
+from provisioner.model.metadata import Key, Metadata
 from provisioner.model.vm_disk import HttpSource
 
 
@@ -68,8 +68,10 @@ def staged(image: Image, hypervisor: Hypervisor, *, pool: str) -> Volume | None:
     return hypervisor.volumes.find(pool, base_of(image)) if digest_of(image) else None
 
 
-def stage(image: Image, host: GPUHost, hypervisor: Hypervisor, ports: Ports, *, pool: str) -> Volume | Meter:
+def stage(image: Image, host: GPUHost, hypervisor: Hypervisor, ports: Ports, *, pool: str, waiter: Key) -> Volume | Meter:
     """Bring the image to a pool of the host, in the background; the volume once it is there, until then how far it is.
+
+    `waiter` is looked at again when that has ended.
 
     Raises:
         ImageError: it cannot be fetched; ImageRefused: it is not what it must be, or is declared to be.
@@ -94,7 +96,7 @@ def stage(image: Image, host: GPUHost, hypervisor: Hypervisor, ports: Ports, *, 
                 volume = hypervisor.volumes.upload(pool, name, content, size_bytes=local.size_bytes, progress=meter)
         return volume, local
 
-    outcome = ports.background.run(job, work)
+    outcome = ports.background.run(job, work, waiter=waiter)
     if isinstance(outcome, Running):
         return outcome.meter
     volume, local = outcome.result

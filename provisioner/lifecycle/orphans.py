@@ -13,16 +13,16 @@ import contextlib
 from collections.abc import Iterable, Sequence
 
 from provisioner.drivers.hypervisor import Domain, DomainState, Hypervisor
-from provisioner.lifecycle.gpu_claim.functions import VFIO
+from provisioner.lifecycle.gpu_claim.unowned import is_on_vfio, released_claim
 from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.stray_publications import sweep_publications
 from provisioner.lifecycle.verdicts import Done, Retry, Verdict
 from provisioner.lifecycle.view import View
 from provisioner.model import domain_names
 from provisioner.model.errors import AlreadyExists, NotFound, Unsupported
-from provisioner.model.gpu_claim import ClaimedFunction, ClaimOwner, GPUClaim, GPUClaimSpec, GPUClaimStatus
-from provisioner.model.gpu_host import GpuFacts, GPUHost, claim_name
-from provisioner.model.metadata import Metadata, find_condition
+from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_host import GPUHost
+from provisioner.model.metadata import find_condition
 from provisioner.model.network import Publication
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.planning.refusals import counted
@@ -109,31 +109,26 @@ def _claim_its_gpus(host: GPUHost, domain: Domain, hypervisor: Hypervisor, ports
     for gpu in host.status.gpus:
         if gpu.address not in domain.functions:
             continue
-        if domain.state is not DomainState.RUNNING and not _is_on_vfio(gpu.address, hypervisor):
+        if domain.state is not DomainState.RUNNING and not is_on_vfio(hypervisor.devices, gpu.address):
             continue  # the domain does not have it, and the host's own driver does
-        with contextlib.suppress(AlreadyExists):
-            ports.store.create(_released_claim(host, gpu, domain, now=ports.now()))
+        claim = released_claim(host, gpu, last=domain.name, uid=domain.owner_uid, now=ports.now())
+        try:
+            ports.store.create(claim)
+        except AlreadyExists:
+            _take_over(claim, domain, ports)
 
 
-def _is_on_vfio(address: str, hypervisor: Hypervisor) -> bool:
-    try:
-        return hypervisor.devices.functions([address])[0].driver == VFIO
-    except NotFound:
-        return False
+def _take_over(wanted: GPUClaim, domain: Domain, ports: Ports) -> None:
+    """A VM that claimed the GPU while this domain has it, and has not started with it, gets another one, or this one clean.
 
-
-def _released_claim(host: GPUHost, gpu: GpuFacts, domain: Domain, *, now: str) -> GPUClaim:
-    """Drivers as the kernel chooses them, since nobody knows those before."""
-    owner = ClaimOwner(kind=VirtualMachine.KIND, namespace="", name=domain.name, uid=domain.owner_uid)
-    functions = tuple(
-        ClaimedFunction(address=function.address, vendor=function.vendor, device=function.device)
-        for function in (gpu.function, *gpu.companions)
-    )
-    return GPUClaim(
-        metadata=Metadata(name=claim_name(host.metadata.name, gpu.address)),
-        spec=GPUClaimSpec(host=host.metadata.name, address=gpu.address, gpu_name=gpu.name, owner=owner),
-        status=GPUClaimStatus(functions=functions, identity=gpu.identity, bound=True, given_at=now, released_at=now),
-    )
+    Raises: AlreadyExists: somebody was faster to claim it anew; the next pass looks again.
+    """
+    known = ports.store.get(GPUClaim, wanted.metadata.name)
+    is_its_own = known.spec.owner.uid == domain.owner_uid
+    if domain.state is not DomainState.RUNNING or known.is_released or known.was_given or is_its_own:
+        return
+    ports.store.delete(known.key, uid=known.metadata.uid)
+    ports.store.create(wanted.with_status(functions=known.status.functions or wanted.status.functions))
 
 
 def _release_addresses(host: GPUHost, domain: Domain, hypervisor: Hypervisor) -> None:

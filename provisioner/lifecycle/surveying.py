@@ -59,7 +59,7 @@ def carried(before: Iterable[GpuFacts], now: Iterable[GpuFacts]) -> tuple[GpuFac
 
 
 def _carried(before: GpuFacts, now: GpuFacts) -> GpuFacts:
-    changes: dict[str, object] = {"identity": before.identity}
+    changes: dict[str, object] = {"identity": before.identity, "at_home_boot_id": before.at_home_boot_id}
     changes |= {name: getattr(now, name) or getattr(before, name) for name in ("bar_bytes", "reset_methods")}
     if is_judged(before) and now.health is GpuHealth.OK:
         changes |= {"health": before.health, "health_message": before.health_message}

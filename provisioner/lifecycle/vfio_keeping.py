@@ -16,6 +16,7 @@ from provisioner.lifecycle.surveying import claimed_on
 from provisioner.lifecycle.view import View
 from provisioner.model.errors import HikubeError, HostTimeout, HostUnreachable
 from provisioner.model.gpu_host import GpuFacts, GpuHealth, GPUHost
+from provisioner.planning.fleet import foreign_members
 
 VFIO = "vfio-pci"
 BIND_TIMEOUT_S = 60.0
@@ -35,7 +36,8 @@ def _to_be_bound(view: View[GPUHost]) -> list[GpuFacts]:
     host = view.resource
     if not host.spec.keep_on_vfio or host.is_being_deleted:
         return []
-    wanted = [gpu for gpu in host.status.gpus if gpu.health is GpuHealth.OK and _wrong(gpu)]
+    # Whatever else is in its group may be the host's own disk or network card: no examination has to say so first.
+    wanted = [gpu for gpu in host.status.gpus if gpu.health is GpuHealth.OK and not foreign_members(gpu) and _wrong(gpu)]
     if not wanted:
         return []
     taken = {*claimed_on(host.metadata.name, view.ports), *host.spec.retired}
@@ -54,7 +56,9 @@ def _bind(view: View[GPUHost], hypervisor: Hypervisor, gpu: GpuFacts) -> bool:
     job = f"keep GPU {host.metadata.name}/{gpu.address} ({host.metadata.uid}) on {VFIO}"
     addresses, timeout_s = _wrong(gpu), BIND_TIMEOUT_S * ports.time_scale
     try:
-        outcome = ports.background.run(job, lambda _meter: _bind_all(hypervisor.devices, addresses, timeout_s=timeout_s))
+        outcome = ports.background.run(
+            job, lambda _meter: _bind_all(hypervisor.devices, addresses, timeout_s=timeout_s), waiter=view.key
+        )
     except HostTimeout as error:
         reason = f"could not be put on {VFIO}: {error}"
         quarantine(ports, host=host.metadata.name, address=gpu.address, reason=reason, cause="Hangs")

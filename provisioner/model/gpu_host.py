@@ -116,6 +116,8 @@ class GpuFacts(Part):
     """As it was when this address was first examined, or last released by an operator; another one now is a swapped card."""
     reset_methods: tuple[str, ...] = ()
     """Empty where the host could not be asked, or there is none."""
+    at_home_boot_id: str = ""
+    """Of the boot of the host in which it was last seen off vfio-pci; empty: it never was, or the host could not be asked."""
     health: GpuHealth = GpuHealth.OK
     health_message: str = ""
 

@@ -13,11 +13,11 @@ from pydantic import AfterValidator
 
 from provisioner.model.metadata import Part
 
-_ADDRESS = re.compile(r"^[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$")
+_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 
 
 def _checked(text: str) -> str:
-    if not _ADDRESS.match(text):
+    if not _ADDRESS.fullmatch(text):
         raise ValueError(f"{text!r} is no PCI address such as 0000:41:00.0")
     return text
 

@@ -139,6 +139,8 @@ def why_unpublishable(vm: VirtualMachine, host: GPUHost) -> str:
     if not found:
         return f"it has no network on host `{host.metadata.name}`"
     network, where = found[0], f"on host `{host.metadata.name}`"
+    if network.kind == "network" and network.source not in {known.name for known in host.status.networks}:
+        return f"network `{network.name}` does not exist {where}"
     if network.way == "nat":
         return f"network `{network.name}` {where} is NAT, and the host's spec has no externalAddresses"
     if network.way == "direct":

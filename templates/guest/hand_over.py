@@ -111,7 +111,9 @@ def main(arguments: "list[str]") -> int:
     if arguments[:1] == ["install"] and len(arguments) == 2:
         install(arguments[1])
     elif not arguments:
+        os.sync()  # what the first boot made (host keys, users) is made once: from now on a power cut must not undo it
         hand_over()
+        os.sync()
     else:
         sys.stderr.write("hikube-hand-over: install LINE, or nothing\n")
         return 2

@@ -189,10 +189,10 @@ def act(arguments: dict[str, Any]) -> dict[str, Any]:
     if root == "/" and os.geteuid() != 0:
         return {"outcome": "not-allowed", "why": "only root sees who holds a device, and may act on it"}
     try:
+        call_itself(HELPER + address)  # before it looks for others: of two that begin at once, each sees the other
         device = Device(address, limit_s=arguments["limit_s"], root=root)
         device.refuse_absent()
         device.refuse_two_at_once()
-        call_itself(HELPER + address)
         operation = arguments["operation"]
         if operation == "restore":
             return restore(device, driver=arguments["driver"], override=arguments["override"])

@@ -145,6 +145,13 @@ def test_what_is_kept_is_listed(fleet: Hikube, snapshot: SnapshotAssertion) -> N
     assert fleet("disk", "delete", "data", "--retain").shown() == snapshot
     assert fleet("disk", "leftovers").shown() == snapshot
     assert json.loads(fleet("disk", "leftovers", "-o", "json").out)["items"][0]["host"] == "sim"
+    assert fleet("disk", "leftovers", "simm").code == 11, "a host that nobody knows is not one without leftovers"
+
+
+def test_a_disk_begins_as_an_image_that_there_is(fleet: Hikube) -> None:
+    result = fleet("disk", "create", "system", "--image", "ubunt")
+    assert (result.code, "did you mean ubuntu?" in result.err) == (2, True)
+    assert fleet("disk", "list", "-o", "name").out == ""
 
 
 def test_a_vm_is_deleted_and_its_disk_stays(fleet: Hikube, snapshot: SnapshotAssertion) -> None:

@@ -128,7 +128,9 @@ def test_one_gpu_of_several(hikube: Hikube, host: SimulatedHost) -> None:
     well = hikube("host", "doctor", "sim", "--gpu", SECOND)
     assert (well.code, FIRST in well.out) == (0, False)
     assert hikube("host", "doctor", "sim", "--gpu", FIRST).code == 9
-    unknown = hikube("host", "doctor", "sim", "--gpu", "0000:99:00.0")
+    assert hikube("host", "doctor", "sim", "--gpu", SECOND.removeprefix("0000:")).out == well.out
+    assert hikube("host", "doctor", "sim", "--gpu", "banana").code == 2
+    unknown = hikube("host", "doctor", "sim", "--gpu", "0000:19:00.0")
     assert (unknown.code, unknown.out) == (11, "")
     assert f"known: {FIRST}, {SECOND}" in unknown.err
 

@@ -50,6 +50,11 @@ def test_gpus_are_listed_and_shown(fleet: Hikube, snapshot: SnapshotAssertion) -
 def test_no_gpus_at_all(hikube: Hikube, snapshot: SnapshotAssertion) -> None:
     assert hikube("gpu", "list").shown() == snapshot
     assert hikube("gpu", "list", "--host", "nowhere").code == 11
+    assert hikube("host", "add", "later", f"simulated://l40s?state={hikube.home}/later.json", "--no-probe").code == 0
+    assert hikube("gpu", "list").shown() == snapshot
+    assert hikube("gpu", "list", "--host", "later").err == hikube("gpu", "offers").err == hikube("gpu", "list").err
+    assert hikube("wait", "host/later", "--for=condition=Ready").code == 0, "as it says"
+    assert len(hikube("gpu", "list", "-o", "name").out.splitlines()) == 1
 
 
 @pytest.mark.parametrize("word", ["board/0000:41:00.0", "board/41:00.0", "board/41:00", "board/00000000:41:00.0"])
@@ -173,6 +178,24 @@ def test_the_history_names_the_tenants_in_turn(fleet: Hikube, snapshot: Snapshot
 def test_a_history_of_nothing(fleet: Hikube, snapshot: SnapshotAssertion) -> None:
     assert fleet("gpu", "history", "sim").shown() == snapshot
     assert fleet("gpu", "history", "00-11-22").shown() == snapshot
+    serial = json.loads(fleet("gpu", "show", GPU, "-o", "json").out)["identity"]["serial"]
+    assert fleet("gpu", "history", serial).err == f"nobody has had {serial} yet\n", "it is a card, whoever has had it"
+
+
+def test_programs_are_told_in_one_form_what_became_of_a_gpu(fleet: Hikube) -> None:
+    def outcome(*words: str) -> tuple[str, str]:
+        data = json.loads(fleet("gpu", *words, "-o", "json").out)
+        return f"{data['host']}/{data['address']}", data["outcome"]
+
+    assert outcome("quarantine", GPU, "--reason", "the fans are loud") == (GPU, "quarantined")
+    assert outcome("quarantine", GPU, "--reason", "the fans are loud") == (GPU, "unchanged")
+    assert outcome("release", GPU, "--no-wait") == (GPU, "requested")
+    assert outcome("release", GPU) == (GPU, "released")
+    assert outcome("retire", GPU) == (GPU, "retired")
+    assert outcome("retire", GPU) == (GPU, "unchanged")
+    assert outcome("retire", GPU, "--undo") == (GPU, "released")
+    assert outcome("retire", GPU, "--undo") == (GPU, "unchanged")
+    assert fleet("gpu", "quarantine", GPU, "--reason", "again", "-o", "name").out == f"{GPU}\n"
 
 
 def test_a_vm_that_lost_its_gpu_shows_it_and_runs_on(
@@ -188,3 +211,20 @@ def test_a_vm_that_lost_its_gpu_shows_it_and_runs_on(
     assert f"Missing   GPU {ADDRESS} of sim: it fell off the bus: the host does not show it any more" in shown
     assert fleet("gpu", "list").shown() == snapshot
     assert "GPUDied" in fleet("describe", "vm", "train").out
+
+
+def test_of_several_gpus_each_line_of_their_cleaning_names_one(fleet: Hikube) -> None:
+    assert fleet("host", "add", "board", f"simulated://h100?state={fleet.home}/board.json").code == 0
+    create = ("gpu", "vm", "create", "two", "--gpu", "h100-sxm:2", "--image", "tiny", "--disk-size", "4Gi", "--timeout", "60s")
+    assert fleet(*create).code == 0
+    deleted = fleet("gpu", "vm", "delete", "two")
+    assert deleted.code == 0
+    told = [line.split()[0] for line in deleted.err.splitlines() if " reset " in line]
+    assert sorted(told) == ["board.0000-41-00.0", "board.0000-42-00.0"]
+
+
+def test_what_a_vm_waits_for_is_told_in_the_order_of_its_life(fleet: Hikube) -> None:
+    assert fleet(*BY_HAND).code == 0
+    assert fleet(*TRAIN, "--queue", "--timeout", "1s").code == 8
+    pending = [line for line in fleet("explain", "vm", "train").out.splitlines() if line.startswith("pending: ")]
+    assert [line.split(": ")[1] for line in pending] == ["Scheduled", "Ready"]

@@ -22,6 +22,8 @@ from provisioner.model.tables import Tables
 def test_tables_align_and_never_hold_spaces_or_control_characters() -> None:
     text = table(("NAME", "WHAT", "AGE"), [["a", "two words\x1b[31m", "1s"], ["longer", "", "10s"]])
     assert text == "NAME     WHAT             AGE\na        two_words?[31m   1s\nlonger   <none>           10s\n"
+    text = table(("NAME", "WHY"), [["a b", "two  words\n"], ["c", ""]], ends_in_sentences=True)
+    assert text == "NAME   WHY\na_b    two words\nc      <none>\n", "but for sentences at the end of a line"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 from provisioner.clocks import ManualClock
 from provisioner.lifecycle.background import Finished, Meter, Running
 from provisioner.model.errors import HikubeError
+from provisioner.model.metadata import Key
 
 LONGEST_S = 8.0
 
@@ -19,6 +20,7 @@ class _Job:
     work: Callable[[Meter], Any]
     due_s: float
     meter: Meter = field(default_factory=Meter)
+    waiters: set[Key] = field(default_factory=set)
     has_ended: bool = False
     result: Any = None
     error: HikubeError | None = None
@@ -33,8 +35,12 @@ class Later:
         self._random = random
         self._jobs: dict[str, _Job] = {}
         self._ghosts: list[_Job] = []
+        self._wake: Callable[[Key], None] = lambda _: None
 
-    def run(self, name: str, job: Callable[[Meter], Any]) -> Running | Finished[Any]:
+    def attach(self, wake: Callable[[Key], None]) -> None:
+        self._wake = wake
+
+    def run(self, name: str, job: Callable[[Meter], Any], *, waiter: Key | None = None) -> Running | Finished[Any]:
         self.tick()
         known = self._jobs.get(name)
         if known is None:
@@ -42,6 +48,7 @@ class Later:
             known = self._jobs[name] = _Job(job, self._clock.monotonic_s() + takes_s)
             self.tick()
         if not known.has_ended:
+            known.waiters |= {waiter} if waiter is not None else set()
             return Running(known.meter)
         del self._jobs[name]
         if known.error is not None:
@@ -74,6 +81,8 @@ class Later:
                 job.result = job.work(job.meter)
             except HikubeError as error:
                 job.error = error
+            for waiter in sorted(job.waiters, key=str):
+                self._wake(waiter)
         self._ghosts = [job for job in self._ghosts if not job.has_ended]
 
     def heirs(self) -> Later:

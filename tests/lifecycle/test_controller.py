@@ -13,6 +13,7 @@ from provisioner.lifecycle.background import Finished, Meter, Running, Threads
 from provisioner.lifecycle.ports import FAIL_FAST_S, Connections
 from provisioner.model.errors import HostUnreachable, ImageError, StoreUnavailable
 from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.metadata import Key
 from provisioner.model.virtual_machine import Phase
 from tests.lifecycle.world import World, vm_yaml
 
@@ -97,6 +98,21 @@ def test_jobs_of_one_name_run_once_and_tell_how_far_they_are() -> None:
     _wait_for(lambda: isinstance(jobs.run("image", work), Finished))
     assert len(runs) == 1
     jobs.close()
+
+
+def test_whoever_waits_for_a_job_is_woken_once_when_it_ends() -> None:
+    jobs, go, woken = Threads(workers=1), threading.Event(), []
+    first, second = (Key("VirtualMachine", "default", name) for name in ("first", "second"))
+    jobs.attach(woken.append)
+    for waiter in (first, second, first):
+        assert isinstance(jobs.run("image", lambda _: go.wait(10), waiter=waiter), Running)
+    assert woken == []
+    go.set()
+    _wait_for(lambda: len(woken) == 2)
+    assert set(woken) == {first, second}
+    assert isinstance(jobs.run("image", lambda _: go.wait(10), waiter=first), Finished)
+    jobs.close()
+    assert len(woken) == 2, "no one waits for what has ended"
 
 
 def test_a_failed_job_raises_once_and_can_be_run_again() -> None:

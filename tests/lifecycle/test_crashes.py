@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from provisioner.drivers.simulated.faults import Fault
+from provisioner.drivers.simulated.timing import Timing
 from provisioner.model.errors import HypervisorError
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_history import Outcome
 from tests.lifecycle.world import World, vm_yaml
 
 HOUR_S = 3600.0
+SHORT = Timing(address=(2.0, 3.0), ssh=(1.0, 2.0), cloud_init=(2.0, 3.0), shutdown=(1.0, 2.0))
+"""Boots in which each wait is polled a few times: every further poll is the same moment again."""
 
 
 class Crash(BaseException):
@@ -37,7 +40,7 @@ def _survives(world: World, done: Callable[[], bool]) -> None:
 
 
 def _world(directory: Path) -> World:
-    return World(directory).host("a").configure("a", scrub_command="clear {address}").settle()
+    return World(directory, timing=SHORT).host("a").configure("a", scrub_command="clear {address}").settle()
 
 
 def _calls_of(directory: Path, story: Callable[[World, Callable[[], bool] | None], None]) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from provisioner.drivers.simulated.faults import Fault
 from provisioner.lifecycle.background import Finished, Inline, Meter, Running
 from provisioner.model.errors import HostUnreachable, HypervisorError
+from provisioner.model.metadata import Key
 from provisioner.model.virtual_machine import Phase, RunStrategy, VMInstance
 from provisioner.model.vm_disk import VMDisk
 from tests.lifecycle.disks import (
@@ -37,7 +38,7 @@ class Gated(Inline):
     def __init__(self) -> None:
         self.is_open = False
 
-    def run(self, name: str, job: Callable[[Meter], T]) -> Running | Finished[T]:
+    def run(self, name: str, job: Callable[[Meter], T], *, waiter: Key | None = None) -> Running | Finished[T]:
         return super().run(name, job) if self.is_open or not name.startswith("copy") else Running(Meter(1, 2))
 
     def is_under_way(self, name: str) -> bool:

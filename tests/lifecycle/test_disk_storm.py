@@ -18,7 +18,7 @@ from provisioner.drivers.simulated.faults import Fault
 from provisioner.lifecycle.background import Finished, Inline, Meter, Running
 from provisioner.model.clock import Clock
 from provisioner.model.errors import Conflict, HikubeError, HostUnreachable, HypervisorError, NotFound
-from provisioner.model.metadata import find_condition
+from provisioner.model.metadata import Key, find_condition
 from provisioner.model.virtual_machine import RunStrategy, VMInstance
 from provisioner.model.vm_disk import VMDisk
 from tests.lifecycle.disks import GIB, disk_is_ready, disk_yaml, instance_yaml
@@ -59,7 +59,7 @@ class Later(Inline):
         self._clock = clock
         self._copies: dict[str, Copy] = {}
 
-    def run(self, name: str, job: Callable[[Meter], T]) -> Running | Finished[T]:
+    def run(self, name: str, job: Callable[[Meter], T], *, waiter: Key | None = None) -> Running | Finished[T]:
         if not name.startswith("copy"):
             return super().run(name, job)
         found = self._copies.setdefault(name, Copy(self._clock.monotonic_s() + COPY_S, job))

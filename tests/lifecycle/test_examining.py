@@ -13,7 +13,7 @@ from provisioner.lifecycle.background import Finished, Inline, Meter, Running
 from provisioner.model.errors import HostTimeout, HypervisorError
 from provisioner.model.examination import HugepagePool
 from provisioner.model.gpu_host import GpuFacts, GpuHealth, GPUHost, ResetPolicy
-from provisioner.model.metadata import find_condition
+from provisioner.model.metadata import Key, find_condition
 from tests.lifecycle.world import World, vm_yaml
 
 T = TypeVar("T")
@@ -126,7 +126,7 @@ def test_an_examination_that_fails_is_a_finding_and_no_dead_host(world: World, e
 class NeverExamines(Inline):
     """Examinations never come back; everything else is done at once."""
 
-    def run(self, name: str, job: Callable[[Meter], T]) -> Running | Finished[T]:
+    def run(self, name: str, job: Callable[[Meter], T], *, waiter: Key | None = None) -> Running | Finished[T]:
         return Running(Meter()) if name.startswith("examine ") else super().run(name, job)
 
     def is_under_way(self, name: str) -> bool:
@@ -139,7 +139,7 @@ class TakesItsTime(Inline):
     def __init__(self) -> None:
         self.begun: set[str] = set()
 
-    def run(self, name: str, job: Callable[[Meter], T]) -> Running | Finished[T]:
+    def run(self, name: str, job: Callable[[Meter], T], *, waiter: Key | None = None) -> Running | Finished[T]:
         if name.startswith("examine ") and name not in self.begun:
             self.begun.add(name)
             return Running(Meter())

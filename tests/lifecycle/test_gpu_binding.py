@@ -66,6 +66,27 @@ def test_a_failure_in_the_middle_gives_back_in_reverse_what_was_taken(world: Wor
     assert world.leaks() == []
 
 
+def test_a_vm_whose_claim_somebody_deleted_does_not_start_with_a_gpu_that_it_does_not_own(world: World) -> None:
+    world.host("a").settle()
+    world.fleet.faults.stage(Fault(DeviceBusy("held for a moment"), call="devices.bind_vfio", times=1))
+    world.apply(vm_yaml("first")).run(lambda: world.fleet.faults.pending == 0)
+    world.store.delete(world.store.list(GPUClaim).items[0].key)
+    world.run(lambda: world.is_ready("first"))
+    assert [claim.spec.owner.name for claim in world.store.list(GPUClaim).items] == ["first"]
+    told = [event.message for event in world.store.events() if event.reason == "ClaimLost"]
+    assert told == [f"its claim on {FIRST} is gone: others may have the GPU by now"]
+
+
+def test_a_claim_that_goes_between_bind_and_start_stops_the_start(world: World) -> None:
+    world.host("a").settle()
+    world.fleet.faults.stage(Fault(HostUnreachable("away"), call="domains.start", times=1))
+    world.apply(vm_yaml("first")).run(lambda: world.fleet.faults.pending == 0)
+    world.store.delete(world.store.list(GPUClaim).items[0].key)
+    world.run(lambda: world.is_ready("first"))
+    assert [event.reason for event in world.store.events() if event.reason == "ClaimLost"] == ["ClaimLost"]
+    assert len(world.store.list(GPUClaim).items) == 1
+
+
 def test_a_companion_that_does_not_let_go_takes_its_gpu_out_and_the_vm_gets_another(world: World) -> None:
     world.host("a", gpus=2).settle()
     world.fleet.host("a").block_unbind(FIRST_AUDIO)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TypeVar
 
 import pytest
 
 from provisioner.drivers.simulated.faults import Fault
 from provisioner.drivers.simulated.host import SimulatedHost
-from provisioner.lifecycle.background import Finished, Inline, Meter, Running
 from provisioner.lifecycle.quarantine import quarantine
 from provisioner.model.errors import HostTimeout
 from provisioner.model.gpu_check import RELEASE, GpuCheck, request_annotation
 from provisioner.model.gpu_history import GPUHistory
 from provisioner.model.gpu_host import GpuHealth, GPUHost, Quarantine, ResetPolicy
-from provisioner.model.metadata import Key
 from tests.lifecycle.world import World, vm_yaml
 
-T = TypeVar("T")
 FIRST, AUDIO = "0000:41:00.0", "0000:41:00.1"
 
 
@@ -264,32 +259,6 @@ def test_a_look_that_does_not_return_is_an_answer_and_no_fault_of_the_gpu(sick: 
     assert release(sick, token="2").state == "Passed"
 
 
-class NeverDone(Inline):
-    """A process on the host that does not come back, for jobs of this kind."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-
-    def run(self, name: str, job: Callable[[Meter], T], *, waiter: Key | None = None) -> Running | Finished[T]:
-        return Running(Meter()) if name.startswith(self._kind) else super().run(name, job)
-
-
-@pytest.mark.parametrize("kind", ["look at", "try"])
-def test_a_check_that_hangs_ends_in_bounded_time_and_holds_nothing_up(world: World, kind: str) -> None:
-    second = "0000:42:00.0"
-    world.host("a", gpus=2).settle()
-    world.ports = replace(world.ports, background=NeverDone(f"{kind} GPU a/{FIRST}"))
-    world.start_controller()
-    for address in (FIRST, second):
-        quarantine(world.ports, host="a", address=address, reason="it made noises", cause="Operator")
-    ask_release(world)
-    assert release(world, second).state == "Passed", "the other GPU does not wait for it"
-    world.run(lambda: (check := answer(world)) is not None and check.state == "Failed", timeout_s=1000)
-    assert list(quarantined(world)) == [FIRST]
-    check = answer(world)
-    assert check is not None and "did not come back" in check.failures[0].message
-
-
 def test_the_history_of_the_card_tells_of_every_check(sick: World) -> None:
     sick.fleet.host("a").fail_resets(FIRST, why="not ready after FLR")
     release(sick, token="1")
@@ -299,14 +268,3 @@ def test_the_history_of_the_card_tells_of_every_check(sick: World) -> None:
     assert [note.what for note in history.status.notes] == ["CheckFailed", "Released"]
     assert "not ready after FLR" in history.status.notes[0].message
     assert "reset: by flr" in history.status.notes[1].message
-
-
-def test_a_function_that_a_hung_bind_left_half_way_goes_to_the_driver_of_the_kernels_choice(world: World) -> None:
-    world.host("a", gpus=1).settle()
-    quarantine(world.ports, host="a", address=FIRST, reason="its driver did not let go", cause="Hangs")
-    with world.fleet.host("a").peek() as state:
-        native = state.functions[FIRST].native_driver
-        state.functions[FIRST].driver, state.functions[FIRST].driver_override = "", "vfio-pci"
-    assert release(world).state == "Passed"
-    with world.fleet.host("a").peek() as state:
-        assert (state.functions[FIRST].driver, state.functions[FIRST].driver_override) == (native, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provisioner.drivers.simulated.faults import Fault
-from provisioner.model.errors import DeviceBusy
+from provisioner.model.errors import DeviceBusy, HostTimeout
 from provisioner.model.gpu_host import GPUHost
 from tests.lifecycle.world import World, vm_yaml
 
@@ -56,6 +56,16 @@ def test_quarantined_retired_and_held_gpus_are_left_alone(world: World) -> None:
     world.settle().pass_time(600)
     assert _drivers(world, FIRST, SECOND) == {"nvidia"}
     assert world.store.get(GPUHost, "a").status.quarantined == ()
+
+
+def test_nothing_of_another_card_is_taken_from_the_host_also_before_anybody_could_look_inside(world: World) -> None:
+    world.fleet.faults.stage(Fault(HostTimeout("hangs"), call="inventory.examine", times=10**6))
+    _kept_host(world)
+    with world.fleet.host("a").peek() as state:
+        for address in (FIRST, SECOND, *AUDIO):
+            state.functions[address].iommu_group = 20
+    world.pass_time(600)
+    assert world.fleet.calls.count("devices.bind_vfio") == 0
 
 
 def test_one_that_does_not_let_go_is_quarantined_and_the_other_is_bound(world: World) -> None:

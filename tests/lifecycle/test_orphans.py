@@ -8,9 +8,10 @@ from provisioner.clocks import SeededIdentifiers
 from provisioner.drivers.hypervisor import DomainState
 from provisioner.drivers.simulated.faults import Fault
 from provisioner.lifecycle.assembly import controller_of
-from provisioner.lifecycle.orphans import STRANGERS_ANNOTATION
+from provisioner.lifecycle.orphans import STRANGERS_ANNOTATION, sweep_orphans
+from provisioner.lifecycle.view import View
 from provisioner.model.errors import DeviceBusy
-from provisioner.model.gpu_claim import GPUClaim
+from provisioner.model.gpu_claim import ClaimOwner, GPUClaim
 from provisioner.model.gpu_host import GPUHost, GPUHostSpec
 from provisioner.model.metadata import Metadata
 from provisioner.store.memory import MemoryStore
@@ -63,6 +64,24 @@ def test_an_orphan_without_a_claim_gives_its_gpu_back(world: World) -> None:
     assert {leak.kind for leak in world.leaks()} == {"volume"}
     (entry,) = world.histories()[0].status.entries
     assert (entry.owner.name, entry.cleaning.reset) == (domain, "done by flr"), "cleaned as after any other tenant"
+
+
+def test_a_claim_made_while_an_orphan_has_the_gpu_gives_way_to_its_cleaning(world: World) -> None:
+    world.host("a").apply(vm_yaml("first")).settle()
+    domain = _remove_by_force(world, "first")
+    (before,) = world.store.list(GPUClaim).items
+    other = ClaimOwner(kind="VirtualMachine", namespace="default", name="second", uid="second-uid")
+    world.store.delete(before.key)
+    world.store.create(
+        GPUClaim(metadata=Metadata(name=before.metadata.name), spec=before.spec.model_copy(update={"owner": other}))
+    )
+    hypervisor = world.ports.connector.connect("simulated://a")
+    for _ in range(2):
+        sweep_orphans(View(world.store.get(GPUHost, "a"), world.ports), hypervisor)
+    (claim,) = world.store.list(GPUClaim).items
+    assert claim.is_released and claim.was_given and claim.spec.owner.name == domain
+    assert world.leaks() == [leak for leak in world.leaks() if leak.kind == "volume"]
+    assert world.histories()[0].status.entries[-1].cleaning.reset == "done by flr"
 
 
 def test_the_gpu_of_an_orphan_goes_to_nobody_before_it_is_home(world: World) -> None:

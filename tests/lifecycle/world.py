@@ -16,6 +16,7 @@ from provisioner.drivers.simulated.guests import SimulatedGuests
 from provisioner.drivers.simulated.hypervisor import SimulatedConnector
 from provisioner.drivers.simulated.images import SimulatedImages
 from provisioner.drivers.simulated.presets import L40S
+from provisioner.drivers.simulated.timing import Timing
 from provisioner.lifecycle.assembly import controller_of
 from provisioner.lifecycle.gpu_claim.reconciler import GPUClaimReconciler
 from provisioner.lifecycle.ports import Ports
@@ -46,9 +47,9 @@ class Leak:
 class World:
     """Everything, in one thread."""
 
-    def __init__(self, directory: Path, *, seed: int = 1) -> None:
+    def __init__(self, directory: Path, *, seed: int = 1, timing: Timing | None = None) -> None:
         self.clock = ManualClock()
-        self.fleet = SimulatedFleet(self.clock, seed=seed)
+        self.fleet = SimulatedFleet(self.clock, seed=seed, timing=timing or Timing())
         self.store = MemoryStore(clock=self.clock, identifiers=SeededIdentifiers(seed))
         self.tables = Tables.builtin()
         self.directory = directory

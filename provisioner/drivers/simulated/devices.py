@@ -31,9 +31,10 @@ class SimulatedDevices:
             return tuple(_present(state, address).seen() for address in addresses)
 
     def bind_vfio(self, address: str, *, timeout_s: float) -> None:
-        """See the protocol."""
+        """See the protocol. One that is there already is left as it is, its override too."""
         with self._link.call("devices.bind_vfio", subject=address, limit_s=timeout_s) as state:
-            blocks = _move(state, _present(state, address), driver=VFIO, override=VFIO)
+            function = _present(state, address)
+            blocks = function.driver != VFIO and _move(state, function, driver=VFIO, override=VFIO)
         if blocks:
             raise self._blocked("devices.bind_vfio", timeout_s=timeout_s)
 
@@ -94,14 +95,19 @@ def _refuse_active(state: HostState, function: FunctionState, *, doing: str) -> 
         )
 
 
-def _refuse_held(state: HostState, function: FunctionState, *, doing: str) -> None:
-    """What somebody has open, or what an earlier operation hangs over, is not touched, where that can be seen."""
+def _refuse_stuck(state: HostState, function: FunctionState, *, doing: str) -> None:
+    """What an earlier operation hangs over is not touched, where that can be seen."""
     if function.is_stuck and not state.inside.why_not:
         raise DeviceBusy(
             f"{function.address} cannot be {doing}",
             why=f"an earlier operation on it (pid {STUCK_PID}) is stuck in the kernel",
             context={"address": function.address, "holders": [stuck_helper(function).as_json()]},
         )
+
+
+def _refuse_held(state: HostState, function: FunctionState, *, doing: str) -> None:
+    """Nor is what somebody has open, where that can be seen."""
+    _refuse_stuck(state, function, doing=doing)
     holders = [] if state.inside.why_not else list(holders_of(state, function))
     if holders:
         raise DeviceBusy(
@@ -135,10 +141,11 @@ def _refuse_reset(function: FunctionState) -> None:
 
 def _move(state: HostState, function: FunctionState, *, driver: str, override: str) -> bool:
     """Put the function on `driver`; True if that blocks because a process has it open. What is already so is success."""
+    doing = f"put on {driver or 'no driver'}"
+    _refuse_stuck(state, function, doing=doing)
     if driver == function.driver:
         function.driver_override = override
         return False
-    doing = f"put on {driver or 'no driver'}"
     _refuse_active(state, function, doing=doing)
     if driver == VFIO and function.is_bridge:
         raise HypervisorError(f"{function.address} cannot be put on {VFIO}", why="it is a bridge, and no endpoint")

@@ -56,16 +56,24 @@ def give_back_all(devices: Devices, functions: Sequence[ClaimedFunction]) -> Non
 
 
 def _give_back(devices: Devices, known: ClaimedFunction) -> None:
-    """Nothing to do if another driver than ours has it now; one that has none is taken for half-way between the two."""
+    """Nothing to do if another driver than ours has it now.
+
+    One that has none is asked for too, also if it had none before: it may be half-way between the two, with what was to move it
+    stuck in the kernel, and only the host can tell.
+    """
     now = devices.functions([known.address])[0]
-    is_between = not now.driver and bool(known.previous_driver)
-    if known.previous_driver == VFIO or not (now.driver == VFIO or is_between):
+    if known.previous_driver == VFIO or now.driver not in (VFIO, ""):
         return
     try:
         devices.restore(known.address, driver=known.previous_driver, override=known.previous_override, timeout_s=MOVE_TIMEOUT_S)
     except HostTimeout:
-        if devices.functions([known.address])[0].driver != known.previous_driver:
+        if not _is_home(known, driver=devices.functions([known.address])[0].driver):
             raise
+
+
+def _is_home(known: ClaimedFunction, *, driver: str) -> bool:
+    """Whether a move that took too long has ended well. Where any driver will do, none is no end: a hung move stops there."""
+    return driver == known.previous_driver if known.previous_driver else driver not in (VFIO, "")
 
 
 def on_other_drivers(functions: Iterable[PciFunction]) -> Sequence[str]:

@@ -9,7 +9,7 @@ lost and goes, since whoever adds the host again prepares it, as for any new hos
 
 from __future__ import annotations
 
-from provisioner.lifecycle.gpu_claim.recording import write_entry
+from provisioner.lifecycle.gpu_claim.recording import quarantined_for, write_entry
 from provisioner.lifecycle.gpu_claim.table import GPU_CLAIM
 from provisioner.lifecycle.gpu_claim.view import GPUClaimView
 from provisioner.lifecycle.ports import Ports
@@ -91,7 +91,7 @@ class GPUClaimReconciler:
             step = next(step.name for step in GPU_CLAIM.steps if step.name not in settled)
             return self._give_up(view, step, verdict)
         assert isinstance(verdict, Done)
-        reason = view.cleaning.failure
+        reason = view.cleaning.failure or quarantined_for(view)
         outcome = f"in quarantine: {reason}" if reason else "free"
         self._end(view, f"GPU {view.address} of host {view.resource.spec.host} is {outcome}")
         return None

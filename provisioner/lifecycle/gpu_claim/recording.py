@@ -15,7 +15,7 @@ def record_history(view: GPUClaimView) -> Verdict:
     """The history of the card tells of this claim. A claim that came to nothing (no function was touched) leaves no entry."""
     if not view.resource.status.functions:
         return Done("nothing to tell")
-    reason = view.cleaning.failure or _quarantined_for(view)
+    reason = view.cleaning.failure or quarantined_for(view)
     write_entry(view, outcome=Outcome.QUARANTINED if reason else Outcome.FREE, reason=reason)
     return Done(reason or "clean")
 
@@ -64,7 +64,7 @@ def _entry(view: GPUClaimView, *, outcome: Outcome, reason: str) -> GPUHistoryEn
     )
 
 
-def _quarantined_for(view: GPUClaimView) -> str:
+def quarantined_for(view: GPUClaimView) -> str:
     """Why the GPU is in quarantine, if somebody else put it there while the claim lived."""
     entries = (entry for entry in view.host.status.quarantined if entry.address == view.address)
     return next((entry.reason for entry in entries), "")

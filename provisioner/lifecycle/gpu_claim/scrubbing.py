@@ -31,6 +31,7 @@ def scrub_gpu(view: GPUClaimView) -> Verdict:
         outcome = view.ports.background.run(
             f"scrub {view.resource.metadata.name} ({view.resource.metadata.uid})",
             lambda _meter: devices.scrub(address, command=command, timeout_s=limit_s),
+            waiter=view.key,
         )
     except Unsupported as error:
         return _impossible(view, str(error))

@@ -21,6 +21,7 @@ from provisioner.lifecycle.quarantine import note_missing, quarantine
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.virtual_machine.domain import is_running
 from provisioner.lifecycle.virtual_machine.identity import Functions, differences, facts_of, group_of, recorded
+from provisioner.lifecycle.virtual_machine.leases import lost_claims
 from provisioner.lifecycle.virtual_machine.preflight import preflight
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.errors import HikubeError, HostTimeout, HostUnreachable, NotFound
@@ -35,6 +36,8 @@ def bind_gpus(view: VirtualMachineView) -> Verdict:
         return Done("no GPUs")
     if is_running(view):
         return Done("used by the running guest")
+    if lost := lost_claims(view):
+        return Abort("ClaimLost", f"its claim on {', '.join(lost)} is gone: others may have the GPU by now")
     refused = preflight(view, view.claims())
     if refused is not None:
         _roll_back(view, view.claims())  # what an earlier process may have left half done

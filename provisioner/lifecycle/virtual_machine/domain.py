@@ -10,7 +10,7 @@ from provisioner.drivers.hypervisor import DomainState
 from provisioner.lifecycle.background import Running
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.virtual_machine.blueprint import domain_xml, host_now
-from provisioner.lifecycle.virtual_machine.leases import note_given
+from provisioner.lifecycle.virtual_machine.leases import lost_claims, note_given
 from provisioner.lifecycle.virtual_machine.record import park, record_text
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.redaction import guest_words
@@ -68,13 +68,15 @@ def start_domain(view: VirtualMachineView) -> Verdict:
     record = view.record("start")
     if record is not None and record.finished:
         return guest_stopped(view)
+    if not view.ports.background.is_under_way(job) and (lost := lost_claims(view)):
+        return Abort("ClaimLost", f"its claim on {', '.join(lost)} is gone: others may have the GPU by now")
     note_given(view)
     hypervisor, name, timeout_s = view.hypervisor, view.domain_name, view.budgets.start_s * view.ports.time_scale
 
     def work(_meter: object) -> None:
         hypervisor.domains.start(name, timeout_s=timeout_s)
 
-    outcome = view.ports.background.run(job, work)
+    outcome = view.ports.background.run(job, work, waiter=view.key)
     if isinstance(outcome, Running):
         return Retry(POLL_S, "Starting", f"starting, {view.size.memory_mib} MiB of memory to pin")
     return Done()

@@ -21,6 +21,12 @@ def note_given(view: VirtualMachineView) -> None:
             view.ports.store.update_status(claim.with_status(given_at=view.ports.now()))
 
 
+def lost_claims(view: VirtualMachineView) -> tuple[str, ...]:
+    """Addresses of GPUs that the VM's domain would be given and that the VM does not own any more: somebody took its claim."""
+    owned = {(claim.spec.host, claim.spec.address) for claim in view.claims()}
+    return tuple(gpu.address for gpu in view.resource.status.gpus if (gpu.host, gpu.address) not in owned)
+
+
 def let_go(view: VirtualMachineView) -> None:
     """The VM owns no GPU any more. May be repeated after a crash anywhere in it."""
     for claim in view.claims():

@@ -23,7 +23,7 @@ def stage_image(view: VirtualMachineView) -> Verdict:
     if view.image is None:
         return Done("boots from VMDisks")
     system = system_place(view)
-    outcome = stage(view.image, view.host, view.hypervisor, view.ports, pool=system.pool)
+    outcome = stage(view.image, view.host, view.hypervisor, view.ports, pool=system.pool, waiter=view.key)
     if isinstance(outcome, Meter):
         return Retry(POLL_S, "Staging", f"image `{view.image.metadata.name}` {outcome}".rstrip())
     wanted_bytes = bytes_of(view.resource.spec.system_disk.storage) if view.resource.spec.system_disk else 0

@@ -72,13 +72,13 @@ def _uploaded(view: VMDiskView) -> Verdict:
     if there[0].capacity_bytes > view.size_bytes:
         return too_small("what was uploaded", needs_bytes=there[0].capacity_bytes, has_bytes=view.size_bytes)
     view.write(volume=there[0].name)
-    return Done(f"{memory_in_words(there[0].capacity_bytes >> 20)} were uploaded")
+    return Done(f"uploaded: a disk of {memory_in_words(there[0].capacity_bytes >> 20)}")
 
 
 def _staged(view: VMDiskView) -> Verdict:
     image = view.image
     assert image is not None
-    outcome = stage(image, view.host, view.hypervisor, view.ports, pool=view.pool)
+    outcome = stage(image, view.host, view.hypervisor, view.ports, pool=view.pool, waiter=view.key)
     if isinstance(outcome, Meter):
         return Retry(POLL_S, "Staging", f"image `{image.metadata.name}` {outcome}".rstrip())
     if outcome.capacity_bytes > view.size_bytes:

@@ -104,7 +104,9 @@ def _copied(view: VMDiskView, origin: VMDisk) -> Volume | Retry:
 
     try:
         outcome = view.ports.background.run(
-            _job(view), lambda meter: volumes.clone(pool, name, origin=volume, origin_pool=place, progress=meter)
+            _job(view),
+            lambda meter: volumes.clone(pool, name, origin=volume, origin_pool=place, progress=meter),
+            waiter=view.key,
         )
     except HikubeError:
         unmark(view)  # nothing is being made any more, and another try may take its time

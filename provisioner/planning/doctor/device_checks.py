@@ -97,6 +97,22 @@ def kept_on_vfio(case: GpuCase) -> Answer:
     return Found(f"keepOnVfio is set, and {', '.join(wrong)}") if wrong else None
 
 
+def left_on_vfio(case: GpuCase) -> Answer:
+    """Whether somebody put it on vfio-pci who is not known any more. A driver chosen by `vfio-pci.ids=` sets no override."""
+    host, function = case.about.host, case.function
+    is_out = case.gpu.address in (*host.spec.retired, *(entry.address for entry in host.status.quarantined))
+    if function is None or case.is_owned or is_out or host.spec.keep_on_vfio:
+        return None
+    if (function.driver, function.driver_override) != (VFIO, VFIO) or any(each.holders for each in case.endpoints):
+        return None
+    boot_id = case.about.examination.boot_id
+    if boot_id and case.gpu.at_home_boot_id == boot_id:
+        return Found(
+            "it was put on vfio-pci since the host was booted, and nobody has claimed it: the control loop sends it home"
+        )
+    return Found("its driver_override keeps it on vfio-pci, nobody has claimed it, and keepOnVfio is not set")
+
+
 def bus_errors(case: GpuCase) -> Answer:
     """Whether its link has reported errors that were not corrected."""
     aer = case.function.aer if case.function is not None else None

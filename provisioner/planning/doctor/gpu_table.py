@@ -5,7 +5,7 @@ from __future__ import annotations
 from provisioner.planning.doctor import device_checks, group_checks, identity, window_checks
 from provisioner.planning.doctor.checks import Check, GpuCase, Severity
 
-SWAPPED, REGROUPED = "HK-DOC-218", "HK-DOC-222"
+SWAPPED, REGROUPED, STRAY = "HK-DOC-218", "HK-DOC-222", "HK-DOC-223"
 
 GPU_CHECKS: tuple[Check[GpuCase], ...] = (
     Check(
@@ -193,5 +193,13 @@ GPU_CHECKS: tuple[Check[GpuCase], ...] = (
         severity=Severity.ERROR,
         meaning="Since the VM got the GPU, its IOMMU group has gained or lost functions: not all that must travel would.",
         advice="Find out what was plugged, or which firmware setting has changed; then restart the VM once more.",
+    ),
+    Check(
+        code=STRAY,
+        title="left on vfio-pci",
+        severity=Severity.WARNING,
+        meaning="Nobody owns it, and nobody knows who had it last, nor that it was cleaned since.",
+        advice="Set keepOnVfio if it is meant; else `hikube gpu quarantine`, then `hikube gpu release`: that cleans it.",
+        look=device_checks.left_on_vfio,
     ),
 )

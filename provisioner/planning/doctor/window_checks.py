@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from provisioner.model.examination import Bar, Region
 from provisioner.planning.doctor.checks import Answer, Found, GpuCase, Severity, Unknown
+from provisioner.planning.hardware.window import Bars, need_of
 from provisioner.planning.refusals import memory_in_words
 
 OWN_SHARE_BITS = 3
@@ -46,15 +47,10 @@ def window(case: GpuCase) -> Answer:
     known = [width for width in widths if width is not None]
     if not known:
         return Unknown("neither the IOMMU's nor the CPU's address width could be read")
-    width, needed = min(known), window_bytes(bars)
+    width, needed = min(known), need_of([Bars(tuple(bars), is_measured=True)]).size_bytes
     words = f"its BARs need a window of {memory_in_words(needed >> 20)} in {width} bits of addresses"
     if needed > 1 << (width - MOST_SHARE_BITS):
         return Found(f"{words}, more than half of them")
     if needed > 1 << (width - OWN_SHARE_BITS):
         return Found(f"{words}, more than firmware gives by itself", severity=Severity.INFO)
     return None
-
-
-def window_bytes(bars: list[int]) -> int:
-    """Room for these regions with their alignment: twice the sum of the next powers of two."""
-    return 2 * sum(1 << max(0, (size - 1).bit_length()) for size in bars if size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Planned:
     xml: str
 
 
+@cache
 def described(name: str) -> GPUHost:
     data = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     nodes = tuple(_node(index, each) for index, each in enumerate(data["nodes"]))
@@ -85,6 +87,7 @@ def others(name: str) -> list[dict[str, Any]]:
     return found
 
 
+@cache
 def planned(name: str, count: int, *, firmware: str = "efi", size: GuestSize | None = None) -> Planned:
     """A VM with so many of the host's GPUs, where placement puts it; by default with a fair share of the host."""
     host = described(name)

@@ -161,6 +161,7 @@ def test_what_cannot_be_published_names_what_to_configure() -> None:
     )
     assert "use WholeIP, or a bridge" in why_unpublishable(direct, where())
     assert "isolated" in why_unpublishable(machine("lonely", external=True), where())
+    assert "`lonley` does not exist" in why_unpublishable(machine("lonley", external=True), where())
     assert why_unpublishable(machine("default"), where()) == "", "it does not ask"
     able = where(external_addresses=("203.0.113.17",))
     assert unpublishable(nat, [where(), able]) == "", "one host can"

@@ -41,6 +41,7 @@ MEMBERS: dict[str, Any] = {"group_members": (GPU, AUDIO, OTHER)}
 PORT = "0000:40:01.0"
 CARD = GpuIdentity(vendor="10de", device="26b9", subsystem_vendor="10de", subsystem_device="1851", serial="other-serial")
 EIGHT = tuple(f"0000:41:00.{number}" for number in range(8))
+LEFT = {"driver": "vfio-pci", "driver_override": "vfio-pci"}
 LATE = {"since": "2026-11-21T12:00:00Z", "reason": "did not reset"}
 
 
@@ -158,10 +159,13 @@ SICK: list[tuple[str, str, dict[str, Any], str, str]] = [
     ),
     ("HK-DOC-215", GPU, inside(framebuffers=(FRAMEBUFFER,)), ERROR, "efifb of the host's console lies over its BAR 1"),
     ("HK-DOC-216", GPU, card(boot_vga=True), WARNING, "boot_vga is 1"),
-    ("HK-DOC-217", GPU, narrow(42, bars=HUGE_BAR), INFO, "a window of 1024 GiB in 42 bits"),
+    ("HK-DOC-217", GPU, narrow(42, bars=HUGE_BAR), INFO, "a window of 1536 GiB in 42 bits"),
     ("HK-DOC-218", GPU, outside(facts(identity=CARD)), ERROR, "serial other-serial is now 00-00-00-ff-ff-01-02-03"),
     ("HK-DOC-219", GPU, outside(quarantined=(Quarantine(address=GPU, **LATE),)), INFO, "12:00:00Z: did not reset"),
     ("HK-DOC-220", GPU, outside(spec={"retired": (GPU,)}), INFO, "it is retired"),
+    ("HK-DOC-223", GPU, card(**LEFT), WARNING, "keepOnVfio is not set"),
+    ("HK-DOC-223", GPU, card(**LEFT) | outside(facts(at_home_boot_id="boot-1")), WARNING, "the control loop sends it home"),
+    ("HK-DOC-223", GPU, card(**LEFT) | outside(facts(at_home_boot_id="boot-0")), WARNING, "keepOnVfio is not set"),
     ("HK-DOC-221", GPU, card(aer=AerCounts(fatal=1, nonfatal=2)), WARNING, "1 fatal and 2 other uncorrected"),
     ("HK-DOC-301", HOST, {"seen": examination(source="", why_not="no shell")}, ERROR, "no shell"),
     (

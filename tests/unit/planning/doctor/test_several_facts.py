@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from provisioner.model.examination import Bar, GpuIdentity, HugepagePool, Region
-from provisioner.model.gpu_host import GpuHealth
+from provisioner.model.gpu_host import GpuHealth, Quarantine
 from tests.unit.planning.doctor.cases import (
     AUDIO,
     GIB,
@@ -28,8 +32,26 @@ def test_a_window_that_no_guest_has_room_for() -> None:
     diagnosis = judge(examination(function(bars=HUGE_BAR), function(AUDIO), iommu_address_width_bits=39))
     assert found(diagnosis, "HK-DOC-217") == (
         ERROR,
-        "its BARs need a window of 1024 GiB in 39 bits of addresses, more than half of them",
+        "its BARs need a window of 1536 GiB in 39 bits of addresses, more than half of them",
     )
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"owned_addresses": (GPU,)},
+        {"on": where(spec={"keep_on_vfio": True})},
+        {"on": where(spec={"retired": (GPU,)})},
+        {"on": where(quarantined=(Quarantine(address=GPU, since="2026-11-21T12:00:00Z", reason="hangs"),))},
+        {"override": ""},
+        {"holders": (holder("qemu-system-x86", path="/dev/vfio/65"),)},
+    ],
+    ids=["claimed", "kept", "retired", "quarantined", "by vfio-pci.ids", "open"],
+)
+def test_a_gpu_on_vfio_of_which_somebody_knows_is_not_left_there(case: dict[str, Any]) -> None:
+    override, holders = case.pop("override", "vfio-pci"), case.pop("holders", ())
+    card = function(driver="vfio-pci", driver_override=override, holders=holders)
+    assert found(judge(examination(card, function(AUDIO)), **case), "HK-DOC-223") is None
 
 
 def test_the_bars_of_an_l40s_fit_anywhere() -> None:
