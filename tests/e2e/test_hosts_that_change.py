@@ -59,8 +59,9 @@ def test_power_cards_and_store_are_lost_one_after_the_other(operator: Operator, 
     other = dataclasses.replace(BOX.hosts[0], gpus=(StandIn(StandInModel.NVME), *BOX.hosts[0].gpus[1:]))
     keeper.power_cycle(other)
     with operator.controlling():
-        operator.waits(lambda: bool(operator.host().status.quarantined), until="a swapped card is noticed", timeout_s=NOTICED_S)
         assert rig.vm().status.phase is Phase.STOPPED, "a VM that was stopped stays stopped over a reboot"
+        operator.types("gpu", "vm", "start", "mortal", "--no-wait")
+        operator.waits(lambda: bool(operator.host().status.quarantined), until="a swapped card is refused", timeout_s=NOTICED_S)
         reason = operator.host().status.quarantined[0].reason
         assert "1234:1111" in reason
         assert "1b36:0010" in reason
