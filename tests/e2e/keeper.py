@@ -13,7 +13,7 @@ from provisioner import lab
 from provisioner.lab.accelerator import probe_kvm
 
 ANSWER_TIMEOUT_S = 60.0
-REPLACEMENTS_MAX = 2
+REPLACEMENTS_MAX = 4
 
 
 class Keeper:
@@ -30,8 +30,8 @@ class Keeper:
     def box(self) -> lab.HostInABox:
         """A box that answers and that no failed test has left its traces in: the one at hand, or a fresh one."""
         if self._box is not None and self._is_spoilt:
-            self._give_up("a test failed in it" if _answers(self._box) else f"it wedged: {_last_words(self._box)}")
-        elif self._box is not None and not _answers(self._box):
+            self._give_up("a test failed in it" if answers(self._box) else f"it wedged: {_last_words(self._box)}")
+        elif self._box is not None and not answers(self._box):
             self._give_up(f"it does not answer: {_last_words(self._box)}")
         if self._box is None:
             self._box = lab.create(self._topology, self._say).host()
@@ -70,7 +70,8 @@ def _last_words(box: lab.HostInABox) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def _answers(box: lab.HostInABox) -> bool:
+def answers(box: lab.HostInABox) -> bool:
+    """Whether its sshd lets a command run."""
     if not box.is_running():
         return False
     try:

@@ -15,11 +15,14 @@ from typing import Any
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.metadata import Condition, find_condition
 from provisioner.model.virtual_machine import VirtualMachine
+from tests.e2e.keeper import answers
 from tests.e2e.rig import BOX_CHECK_S, CONTROLLER_LIMIT_S, Rig
 
 COMMAND_LIMIT_S = 600
 END_LIMIT_S = 120
 POLL_S = 0.5
+ANSWER_CHECK_S = 60.0
+"""Between two questions whether the box still answers: under emulation a host can stop without dying."""
 
 
 class Operator:
@@ -71,13 +74,16 @@ class Operator:
         assert process.returncode == 0
 
     def waits(self, done: Callable[[], bool], *, until: str, timeout_s: float = CONTROLLER_LIMIT_S) -> None:
-        """Poll; a box that has died ends it at once."""
-        begun_s, looked_s = time.monotonic(), 0.0
+        """Poll; a box that has died ends it at once, and one that does not answer any more soon."""
+        begun_s, looked_s, asked_s = time.monotonic(), 0.0, time.monotonic()
         while not done():
             now_s = time.monotonic()
             if now_s - looked_s > BOX_CHECK_S:
                 assert self.rig.box.is_running(), "the box has died"
                 looked_s = now_s
+            if now_s - asked_s > ANSWER_CHECK_S:
+                assert answers(self.rig.box), "the box has wedged"
+                asked_s = time.monotonic()
             assert now_s - begun_s < timeout_s, f"not {until} within {timeout_s:.0f} s\n{self.log_tail()}"
             time.sleep(POLL_S)
 
