@@ -13,7 +13,7 @@ from provisioner import lab
 from provisioner.lab.accelerator import probe_kvm
 
 ANSWER_TIMEOUT_S = 60.0
-REPLACEMENTS_MAX = 4
+REPLACEMENTS_MAX = 8
 
 
 class Keeper:
