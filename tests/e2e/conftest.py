@@ -1,8 +1,8 @@
 """The GPU host in a box that all end-to-end tests of a run share.
 
 One box per run, since starting one takes longest. Where its images cannot be had, every test that wants it is skipped with the
-reason; a box that breaks afterwards is never a skip: the test is tried up to twice more on a fresh box, and both each rerun and each
-replacement are counted in the summary. It has a data folder of its own and never meets a user's labs.
+reason; a box that breaks afterwards is never a skip: the test is tried up to twice more on a fresh box, and every rerun and
+replacement is counted in the summary. It has a data folder of its own and never meets a user's labs.
 """
 
 from __future__ import annotations
