@@ -114,19 +114,23 @@ class Rig:
 
     def finish(self, process: subprocess.Popen[str]) -> Run:
         """Wait for its end; a box that has died ends it at once, since a controller waits for its host for ever."""
-        output, deadline_s = "", time.monotonic() + CONTROLLER_LIMIT_S
-        while True:
+        deadline_s = time.monotonic() + CONTROLLER_LIMIT_S
+        with process:
             try:
-                output, _ = process.communicate(timeout=BOX_CHECK_S)
-                break
-            except subprocess.TimeoutExpired:
-                is_late = time.monotonic() > deadline_s
-                if is_late or not self.box.is_running():
-                    process.kill()
-                assert self.box.is_running(), "the box has died"
-                assert not is_late, "the controller took too long"
+                output = self._output_of(process, deadline_s)
+            except BaseException:
+                process.kill()
+                raise
         print(output)
         return Run(process.returncode, output.splitlines())
+
+    def _output_of(self, process: subprocess.Popen[str], deadline_s: float) -> str:
+        while True:
+            try:
+                return process.communicate(timeout=BOX_CHECK_S)[0]
+            except subprocess.TimeoutExpired:
+                assert self.box.is_running(), "the box has died"
+                assert time.monotonic() < deadline_s, "the controller took too long"
 
     def on_box(self, command: str) -> str:
         """Run a command on the host; its output."""
