@@ -69,8 +69,9 @@ def without_reset(rig: Rig, address: str) -> Iterator[None]:
 
 @contextmanager
 def on_vfio(rig: Rig, addresses: tuple[str, ...]) -> Iterator[None]:
-    """Functions that somebody put on vfio-pci by hand."""
-    bind = "echo vfio-pci > $d/driver_override; echo {0} > $d/driver/unbind; echo {0} > /sys/bus/pci/drivers_probe"
+    """Functions that somebody put on vfio-pci by hand; without an override, so that they are not taken for strays of ours."""
+    take = "echo vfio-pci > $d/driver_override; echo {0} > $d/driver/unbind; echo {0} > /sys/bus/pci/drivers_probe"
+    bind = take + "; echo > $d/driver_override"
     give_back = "echo > $d/driver_override; echo {0} > $d/driver/unbind; echo {0} > /sys/bus/pci/drivers_probe"
     _each(rig, addresses, "modprobe vfio-pci; " + bind)
     try:
