@@ -118,9 +118,8 @@ class Rig:
         with process:
             try:
                 output = self._output_of(process, deadline_s)
-            except BaseException:
-                process.kill()
-                raise
+            finally:
+                process.kill()  # does nothing to one that has ended
         print(output)
         return Run(process.returncode, output.splitlines())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import libvirt
 
@@ -42,11 +43,11 @@ class LibvirtConsole:
             Conflict: somebody is attached.
         """
         connection = self._another()
-        try:
-            return LibvirtConsoleSession(connection, name, force=force)
-        except BaseException:
-            connection.close()
-            raise
+        with ExitStack() as undo:
+            undo.callback(connection.close)
+            session = LibvirtConsoleSession(connection, name, force=force)
+            undo.pop_all()
+        return session
 
 
 def _tail(raw: libvirt.virConnect, name: str, limit_bytes: int) -> bytes:

@@ -6,7 +6,8 @@ that a large file needs no large time limit. A stream that is not finished is ab
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
 import libvirt
@@ -30,8 +31,7 @@ def upload(
     Raises:
         InvalidInput: the content has fewer bytes.
     """
-    stream = raw.newStream()
-    try:
+    with _stream(raw) as stream:
         volume.upload(stream, offset, size_bytes, 0)
         sent = 0
         while sent < size_bytes:
@@ -41,25 +41,27 @@ def upload(
             _send(stream, piece)
             sent += len(piece)
             on_sent(sent)
-        stream.finish()
-    except BaseException:
-        _abort(stream)
-        raise
 
 
 def download(raw: libvirt.virConnect, volume: libvirt.virStorageVol, *, offset: int, size_bytes: int) -> bytes:
     """Up to `size_bytes` of the volume's content from `offset` on; fewer if the volume ends before."""
-    stream = raw.newStream()
-    try:
+    received = bytearray()
+    with _stream(raw) as stream:
         volume.download(stream, offset, size_bytes, 0)
-        received = bytearray()
         while len(received) < size_bytes and (piece := stream.recv(_PIECE_BYTES)):
             received += piece
-        stream.finish()
-    except BaseException:
-        _abort(stream)
-        raise
     return bytes(received)
+
+
+@contextmanager
+def _stream(raw: libvirt.virConnect) -> Iterator[libvirt.virStream]:
+    """A stream that is finished at the end of the block, or aborted if either fails."""
+    stream = raw.newStream()
+    with ExitStack() as undo:
+        undo.callback(_abort, stream)
+        yield stream
+        stream.finish()
+        undo.pop_all()
 
 
 def _send(stream: libvirt.virStream, piece: bytes) -> None:

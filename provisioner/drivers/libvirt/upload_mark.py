@@ -34,11 +34,10 @@ def hidden(pool: libvirt.virStoragePool, name: str, *, what: str) -> Iterator[No
     """
     token = token_of(secrets.randbelow(_TOKENS))
     put(pool, name, token)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(give_up, pool, name, token)
         yield
-    except BaseException:
-        give_up(pool, name, token)
-        raise
+        undo.pop_all()
     take_away(pool, name, token, what=what)
 
 
