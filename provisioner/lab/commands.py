@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from provisioner.model.errors import LabError
@@ -54,15 +55,16 @@ def run(
 
 def _output_of(process: subprocess.Popen[bytes], *, doing: str, timeout_s: float) -> bytes:
     """Wait for the end; whatever comes between, a Ctrl-C too, ends the program and all that it has started."""
-    try:
-        return process.communicate(timeout=timeout_s)[0]
-    except subprocess.TimeoutExpired as error:
-        _kill_group(process)
-        lines = last_lines(process.communicate()[0])
-        raise LabError(f"cannot {doing}", why=f"it took longer than {timeout_s:.0f} s", context={"log": lines}) from error
-    except BaseException:
-        _kill_group(process)
-        raise
+    with ExitStack() as undo:
+        undo.callback(_kill_group, process)
+        try:
+            output = process.communicate(timeout=timeout_s)[0]
+        except subprocess.TimeoutExpired as error:
+            undo.close()
+            lines = last_lines(process.communicate()[0])
+            raise LabError(f"cannot {doing}", why=f"it took longer than {timeout_s:.0f} s", context={"log": lines}) from error
+        undo.pop_all()
+    return output
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
