@@ -35,7 +35,7 @@ def images() -> lab.LabImages:
             check_requirements()
         except LabError as error:
             pytest.skip(f"no GPU host in a box: {error} {error.hint}".strip())
-    return lab.ensure_images(_say)
+    return lab.ensure_images(say)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def keeper(images: lab.LabImages, tmp_path_factory: pytest.TempPathFactory) -> I
     """Keeps the box of this run."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("HIKUBE_DATA_DIR", str(tmp_path_factory.mktemp("box")))
-        kept = Keeper(BOX, _say)
+        kept = Keeper(BOX, say)
         _keepers.append(kept)
         try:
             yield kept
@@ -95,5 +95,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.line(f"end-to-end: {reruns} reruns, {len(replaced)} boxes replaced {replaced or ''}".rstrip())
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell on stderr what happens to boxes."""
     sys.stderr.write(f"box: {line}\n")

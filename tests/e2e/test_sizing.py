@@ -40,7 +40,7 @@ def nodes(images: lab.LabImages, tmp_path_factory: pytest.TempPathFactory) -> It
     """Keeps a box with two nodes for the tests of this module."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("HIKUBE_DATA_DIR", str(tmp_path_factory.mktemp("nodes")))
-        kept = Keeper(TWO_NODES, conftest._say)
+        kept = Keeper(TWO_NODES, conftest.say)
         conftest._keepers.append(kept)
         try:
             yield kept

@@ -14,7 +14,7 @@ import pytest
 from provisioner import lab
 from provisioner.model.gpu_host import GPUHost
 from tests.e2e import staging
-from tests.e2e.conftest import _say as say
+from tests.e2e.conftest import say
 from tests.e2e.keeper import Keeper
 from tests.e2e.operator import Operator
 from tests.e2e.rig import Rig
