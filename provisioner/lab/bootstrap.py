@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,7 +57,6 @@ def bootstrap(recipe: Recipe, *, target: Path, package_cache: Path) -> None:
             '--setup-hook=mkdir -p "$1/var/cache/apt/archives"',
             f"--setup-hook=sync-in '{package_cache}' /var/cache/apt/archives",
             f"--customize-hook=sync-out /var/cache/apt/archives '{package_cache}'",
-            f"--setup-hook={_pin_backports(recipe)}",
             "--dpkgopt=force-unsafe-io",
             '--aptopt=Acquire::Languages "none"',
             '--aptopt=Acquire::Retries "3"',
@@ -69,20 +67,10 @@ def bootstrap(recipe: Recipe, *, target: Path, package_cache: Path) -> None:
             f"{signed} {mirror} {suite} main",
             f"{signed} {mirror} {suite}-updates main",
             f"{signed} {security} {suite}-security main",
-            *([f"{signed} {mirror} {suite}-backports main"] if recipe.from_backports else []),
         ],
         doing="install Debian packages for the lab",
         timeout_s=BOOTSTRAP_TIMEOUT_S,
     )
-
-
-def _pin_backports(recipe: Recipe) -> str:
-    """A shell command that makes apt take the named packages, and no others, from the suite's backports."""
-    if not recipe.from_backports:
-        return "true"
-    lines = (f"Package: {' '.join(recipe.from_backports)}", f"Pin: release n={recipe.suite}-backports", "Pin-Priority: 900")
-    file = '"$1/etc/apt/preferences.d/backports"'
-    return f"mkdir -p \"$1/etc/apt/preferences.d\"; printf '%s\\n' {' '.join(map(shlex.quote, lines))} > {file}"
 
 
 def check_requirements() -> None:

@@ -21,9 +21,9 @@ KERNEL_COMMAND_LINE = (
     "console=ttyS0 quiet panic=1 intel_iommu=on iommu=pt net.ifnames=0 mitigations=off lsm=capability audit=0 nowatchdog "
     "transparent_hugepage=always systemd.show_status=false TERM=dumb"
 )
-# A periodic tick, because on a busy machine timers of emulated hosts were seen to stop: a host's (QEMU 10.0) and a guest's
-# (QEMU 11.1). A one-shot timer whose interrupt is lost is never set again; a periodic one comes again 4 ms later. How it is
-# lost is not proven; in QEMU 10.0, do_vmexit changes a CPU's pending interrupts without its lock, which may be the first.
+# A periodic tick, because on a busy machine timers of emulated hosts were seen to stop. A one-shot timer whose interrupt is
+# lost is never set again; a periodic one comes again 4 ms later. How it is lost is not proven: do_vmexit of QEMU 10.0 changes a
+# CPU's pending interrupts without the lock, which may be it. Later QEMUs assert that lock, and abort under nested UEFI.
 EMULATION_COMMAND_LINE = "nohz=off highres=off"
 FIRST_EXPANDER_BUS = 64
 BUSES_PER_EXPANDER = 32

@@ -24,7 +24,6 @@ class Recipe:
 
     suite: str
     packages: tuple[str, ...]
-    from_backports: tuple[str, ...]
     modules: tuple[str, ...]
     initramfs_modules: tuple[str, ...]
     init: str
