@@ -5,8 +5,8 @@
 
 Rules that every step keeps, and that three tests in tests/lifecycle hold for every table: `do` observes first and may be run
 any number of times; `undo` likewise, also when `do` never ran; neither relies on memory. A step has a time budget that counts
-from its first attempt and starts anew while its host is away, since waiting for a host is no failure of the guest. A call
-that was given a time of its own and did not keep to it (HostTimeout) is no absence of the host: there the budget runs on.
+from its first attempt since it last held, and starts anew while its host is away, since waiting for a host is no failure of the
+guest. A call that was given a time of its own and did not keep to it (HostTimeout) is no absence of the host: there it runs on.
 
 Effects that a step has on the outside come before the record that it finished, so a crash between the two repeats the step.
 """
@@ -123,13 +123,13 @@ class Lifecycle(Generic[V]):
         if record.finished and view.holds(step.sets):
             return
         now = view.ports.now()
-        record = record.model_copy(update={"finished": now})
+        record = record.model_copy(update={"started": now if record.finished else record.started, "finished": now})
         view.write(view.condition(step.sets, "True", "Done", message), steps=_with(view, record))
         view.ports.observer.step_finished(view.key, step.name, seconds(now) - seconds(record.started), message)
 
     def _waiting(self, step: Step[V], view: V, record: StepRecord, verdict: Retry) -> Verdict:
         now = view.ports.now()
-        if verdict.is_patient:
+        if verdict.is_patient or record.finished:  # what held once and holds no more begins anew
             record = record.model_copy(update={"started": now})
         waited_s = seconds(now) - seconds(record.started)
         budget_s = step.within(view) * view.ports.time_scale
