@@ -92,18 +92,25 @@ class Controller:
         self._stop.set()
         self._ports.background.close()
 
+    def turn(self) -> float:
+        """Take in changes, and do one pass that is due, in the caller's thread: for whoever moves the clock himself.
+
+        Returns: seconds until there is something to do; 0.0 if a pass was done.
+        """
+        self._take_in(0.0)
+        key = self.queue.take()
+        if key is None:
+            listing_in_s = self._resync_at - self._ports.clock.monotonic_s()
+            return max(0.0, min(self.queue.next_due_in_s(), max(WATCH_TIMEOUT_S, listing_in_s)))
+        self.process(key)
+        return 0.0
+
     def _turn(self, left_s: float) -> None:
         """Take in changes; without workers also do what is due, or let the clock run to what is due next."""
         if self._workers:
             self._take_in(min(WATCH_TIMEOUT_S, left_s))
-            return
-        self._take_in(0.0)
-        key = self.queue.take()
-        if key is not None:
-            self.process(key)
-        else:
-            listing_in_s = max(WATCH_TIMEOUT_S, self._resync_at - self._ports.clock.monotonic_s())
-            self._ports.clock.sleep(max(0.001, min(left_s, self.queue.next_due_in_s(), listing_in_s)))
+        elif idle_s := self.turn():
+            self._ports.clock.sleep(max(0.001, min(left_s, idle_s)))
 
     def _take_in(self, timeout_s: float) -> None:
         now_s = self._ports.clock.monotonic_s()

@@ -2,6 +2,7 @@
 
     simulated://a                        a host that `add_host` made, for as long as this process lives
     simulated://l40s?state=/path.json    a host of the preset `l40s` that lives in a file; every process sees the same one
+    simulated://b?preset=l40s&state=…    the same with a name of its own, which errors name it by
 
 The hardware of a host in a file is decided when the file is first written; the name of the preset is then only its name.
 """
@@ -31,8 +32,10 @@ _DEFAULT_TIMING = Timing()
 class SimulatedFleet:
     """Hosts, and what they share."""
 
-    def __init__(self, clock: Clock, *, seed: int = 0, timing: Timing = _DEFAULT_TIMING) -> None:
-        self.faults = Faults()
+    def __init__(
+        self, clock: Clock, *, seed: int = 0, timing: Timing = _DEFAULT_TIMING, faults: Faults | None = None
+    ) -> None:
+        self.faults = faults or Faults()
         self.calls = CallLog()
         self._world = World(clock=clock, chance=Chance(seed), timing=timing, faults=self.faults, calls=self.calls)
         self._lock = threading.Lock()
@@ -46,7 +49,8 @@ class SimulatedFleet:
     @property
     def hosts(self) -> tuple[SimulatedHost, ...]:
         """The hosts that are known so far, by URI."""
-        return tuple(self._hosts[uri] for uri in sorted(self._hosts))
+        with self._lock:
+            return tuple(self._hosts[uri] for uri in sorted(self._hosts))
 
     def add_host(self, name: str, hardware: SimulatedHardware = ONE_L40S, **changes: Unpack[HardwareChanges]) -> SimulatedHost:
         """A new host at `simulated://<name>`: the hardware with these fields changed.
@@ -83,24 +87,25 @@ class SimulatedFleet:
         parts = urlsplit(uri)
         if parts.scheme != SCHEME or not parts.netloc:
             raise InvalidInput(f"{uri!r} is no URI of a simulated host", hint="simulated://l40s?state=/path/to/state.json")
-        state_paths = parse_qs(parts.query).get("state", [])
+        asked = parse_qs(parts.query)
         with self._lock:
-            if state_paths:
-                return self._in_file(parts.netloc, Path(state_paths[0]).expanduser().absolute())
+            if "state" in asked:
+                path = Path(asked["state"][0]).expanduser().absolute()
+                return self._in_file(parts.netloc, path, preset=asked.get("preset", [parts.netloc])[0])
             known = self._hosts.get(f"{SCHEME}://{parts.netloc}")
         if known is None:
             raise HostUnreachable(f"Host {uri} cannot be reached", why="the simulated fleet has no host of that name")
         return known
 
-    def _in_file(self, name: str, path: Path) -> SimulatedHost:
+    def _in_file(self, name: str, path: Path, *, preset: str) -> SimulatedHost:
         uri = f"{SCHEME}://{name}?state={path}"
         if uri in self._hosts:
             return self._hosts[uri]
-        if name not in PRESETS and not path.exists():
+        if preset not in PRESETS and not path.exists():
             raise InvalidInput(
-                f"There is no preset {name!r} for a simulated host", hint=f"One of: {', '.join(sorted(PRESETS))}"
+                f"There is no preset {preset!r} for a simulated host", hint=f"One of: {', '.join(sorted(PRESETS))}"
             )
-        storage = FileStorage(path, first=lambda: build_state(name, PRESETS[name]))
+        storage = FileStorage(path, first=lambda: build_state(name, PRESETS[preset]))
         world = replace(self._world, timing=QUICK)
         host = self._hosts[uri] = SimulatedHost(name, uri=uri, storage=storage, world=world)
         return host
