@@ -20,7 +20,7 @@ OPERATOR = "Operator"
 """Cause of a quarantine that somebody asked for."""
 
 
-def quarantine(ports: Ports, *, host: str, address: str, reason: str, cause: str = "") -> bool:
+def quarantine(ports: Ports, *, host: str, address: str, reason: str, cause: str = "", accuser: str = "") -> bool:
     """Note that this GPU must not be handed out, and tell; says whether that is news.
 
     Idempotent: the first reason stays. Only that a GPU has died outweighs another reason, since its VM is told so.
@@ -31,6 +31,7 @@ def quarantine(ports: Ports, *, host: str, address: str, reason: str, cause: str
         address: of the GPU.
         reason: in words.
         cause: one CamelCase word for tables and programs.
+        accuser: the namespace on whose guest's word alone it is; see Quarantine.
 
     Raises:
         Conflict: the host's status kept changing under us; the caller's pass is repeated.
@@ -38,7 +39,7 @@ def quarantine(ports: Ports, *, host: str, address: str, reason: str, cause: str
     """
 
     def quarantined(known: GPUHost) -> GPUHost:
-        entry = Quarantine(address=address, reason=reason[:500], since=ports.now(), cause=cause)
+        entry = Quarantine(address=address, reason=reason[:500], since=ports.now(), cause=cause, accuser=accuser)
         before = next((each for each in known.status.quarantined if each.address == address), None)
         if before is not None and (before.cause in DEATHS or cause not in DEATHS):
             return known

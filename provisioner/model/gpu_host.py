@@ -197,6 +197,8 @@ class Quarantine(Part):
     since: str
     cause: str = ""
     """One CamelCase word, stable, for tables and programs: `Operator`, `Missing`, `NotRestored`."""
+    accuser: str = ""
+    """The namespace on whose guest's word alone it is here; empty if the host side saw it, or an operator asked."""
 
 
 class GPUHostStatus(Status):

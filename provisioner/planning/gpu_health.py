@@ -6,7 +6,7 @@ not at all. Death is only what no driver of the guest can mend; everything less 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from provisioner.model.examination import AerCounts, FunctionExamination, HostExamination
@@ -18,6 +18,8 @@ CONFIG_SPACE_DEAD = "ConfigSpaceDead"
 FATAL_PCIE_ERROR = "FatalPcieError"
 GUEST_FAULT = "GuestFault"
 """Cause of a quarantine for what a guest reported before it was Ready: an Xid, an uncorrectable ECC error, a lost GPU."""
+ACCUSED_MAX = 4
+"""How many GPUs a namespace can take out of service by its guests' word alone, until an operator has looked at one of them."""
 DEATHS = frozenset({MISSING, CONFIG_SPACE_DEAD, FATAL_PCIE_ERROR})
 """Causes of a quarantine that say that the GPU stopped working while somebody had it."""
 
@@ -103,3 +105,9 @@ def health_of(assignments: tuple[GpuAssignment, ...], host: GPUHost) -> Health:
 
 def _sentence(entry: Quarantine, host: GPUHost) -> str:
     return f"GPU {entry.address} of {host.metadata.name}: {entry.reason}"
+
+
+def may_accuse(namespace: str, hosts: Iterable[GPUHost]) -> bool:
+    """Whether the word of a guest of that namespace is enough: root of a guest can write any Xid into its own log."""
+    entries = (entry for host in hosts for entry in host.status.quarantined)
+    return sum(entry.accuser == namespace for entry in entries) < ACCUSED_MAX

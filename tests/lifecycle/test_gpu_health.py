@@ -10,6 +10,7 @@ from provisioner.lifecycle.view import View
 from provisioner.model.examination import AerCounts
 from provisioner.model.gpu_host import GPUHost, Quarantine
 from provisioner.model.virtual_machine import Phase, RunStrategy
+from provisioner.planning.gpu_health import ACCUSED_MAX
 from tests.lifecycle.test_gpu_release import release
 from tests.lifecycle.world import World, vm_yaml
 
@@ -149,6 +150,21 @@ def test_the_only_gpu_that_is_broken_is_given_to_nobody(world: World) -> None:
     assert found is not None and (found.status, found.reason) == ("False", "GPUsQuarantined")
     with world.fleet.host("a").peek() as state:
         assert not state.running()
+
+
+def test_a_tenant_who_calls_every_gpu_broken_is_heard_a_few_times_and_no_more(world: World) -> None:
+    world.host("a", gpus=6).settle()
+    with world.fleet.host("a").peek() as state:
+        for function in state.functions.values():
+            function.xid = 79
+    for number in range(3):
+        world.apply(vm_yaml(f"liar-{number}")).pass_time(1800)
+    assert len(quarantined(world)) == ACCUSED_MAX
+    assert {entry.accuser for entry in quarantined(world).values()} == {"default"}
+    told = [event for event in world.store.events() if event.reason == "GPUSuspected"]
+    assert told and "an operator has to look at it" in told[0].message
+    with world.fleet.host("a").peek() as state:
+        assert not state.running(), "a GPU that its guest calls broken makes no VM Ready all the same"
 
 
 def test_a_program_that_crashed_in_the_guest_is_no_fault_of_the_gpu(world: World) -> None:

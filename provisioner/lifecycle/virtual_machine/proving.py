@@ -17,10 +17,11 @@ from provisioner.lifecycle.virtual_machine.domain import guest_stopped, is_runni
 from provisioner.lifecycle.virtual_machine.record import write_record
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model import domain_names
+from provisioner.model.gpu_host import GPUHost
 from provisioner.model.guest_report import GuestReport
 from provisioner.model.redaction import guest_words
 from provisioner.model.virtual_machine import GpuAssignment
-from provisioner.planning.gpu_health import GUEST_FAULT
+from provisioner.planning.gpu_health import GUEST_FAULT, may_accuse
 from provisioner.planning.guest_numa import numa_findings
 from provisioner.planning.proof import Proof, prove
 from provisioner.planning.refusals import counted
@@ -81,10 +82,17 @@ def prove_gpus(view: VirtualMachineView) -> Verdict:
 
 
 def _quarantine_faulty(view: VirtualMachineView, proof: Proof) -> None:
-    """Nobody gets a GPU that its guest calls broken: not this VM's next attempt, and not the next VM."""
+    """Nobody gets a GPU that its guest calls broken: not this VM's next attempt, and not the next VM.
+
+    Once a namespace's guests have called too many broken, their word alone is told to the operator and does no more.
+    """
+    namespace, host = view.resource.metadata.namespace, view.host.metadata.name
     for address, why in proof.faulty.items():
         words = f"{why}; reported by the guest of {view.key}"
-        quarantine(view.ports, host=view.host.metadata.name, address=address, reason=words, cause=GUEST_FAULT)
+        if may_accuse(namespace, view.ports.store.list(GPUHost).items):
+            quarantine(view.ports, host=host, address=address, reason=words, cause=GUEST_FAULT, accuser=namespace)
+        else:
+            view.tell("GPUSuspected", f"{address} of {host}: {words}; an operator has to look at it", warning=True)
 
 
 def _judged(view: VirtualMachineView, report: GuestReport) -> Proof:
