@@ -1,4 +1,4 @@
-"""`python -m benchmarks [control-plane|box]`; without a word all of them, in modest sizes."""
+"""`python -m benchmarks [control-plane|fleet|box]`; without a word all of them, in modest sizes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from benchmarks import box, control_plane
+from benchmarks import box, control_plane, fleet
 from benchmarks.report import print_machine, say
 from benchmarks.rig import BenchError
 from provisioner.model.errors import HikubeError
 
 MODEST_SIZES = (1, 100)
+MODEST_FLEETS = (50, 500)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.which in (None, "control-plane"):
             sizes = MODEST_SIZES if chosen.which is None else chosen.vms
             control_plane.run(sizes=sizes, rounds=chosen.rounds or control_plane.ROUNDS)
+        if chosen.which is None:
+            fleet.run(sizes=MODEST_FLEETS, rounds=1, start_vms=min(MODEST_FLEETS))
+        if chosen.which == "fleet":
+            fleet.run(sizes=chosen.vms, stores=chosen.stores, rounds=chosen.rounds, start_vms=chosen.start_vms)
         if chosen.which in (None, "box"):
             box.run(rounds=chosen.rounds or box.ROUNDS)
     except (BenchError, HikubeError) as error:
@@ -38,8 +43,12 @@ def _parser() -> argparse.ArgumentParser:
     which = parser.add_subparsers(dest="which")
     plane = which.add_parser("control-plane", help="per VM, beside raw libvirt calls on test:///default")
     plane.add_argument("--vms", type=_sizes, default=control_plane.SIZES, help="sizes, comma-separated (1,100,1000)")
+    fleets = which.add_parser("fleet", help="growth with the fleet, in virtual time, over simulated hosts")
+    fleets.add_argument("--vms", type=_sizes, default=fleet.SIZES, help="two sizes, comma-separated (500,5000); 2 GPUs each")
+    fleets.add_argument("--stores", type=lambda text: tuple(text.split(",")), default=fleet.STORES, help="memory,sqlite")
+    fleets.add_argument("--start-vms", type=int, default=fleet.START_VMS, help="of the fleet started over (%(default)s)")
     in_box = which.add_parser("box", help="apply-to-proven beside a bare script, in the GPU host in a box")
-    for each, rounds in ((plane, control_plane.ROUNDS), (in_box, box.ROUNDS)):
+    for each, rounds in ((plane, control_plane.ROUNDS), (fleets, fleet.ROUNDS), (in_box, box.ROUNDS)):
         each.add_argument("--rounds", type=int, default=rounds, help="how often each is measured (%(default)s)")
     return parser
 

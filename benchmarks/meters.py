@@ -1,4 +1,4 @@
-"""What is counted: time, CPU, writes to the store, calls into libvirt, and when each VM was ready.
+"""What is counted: time, CPU, calls into libvirt, and when each VM was ready.
 
 Meters stand outside of what they measure. The call meter replaces the C module beneath libvirt's Python binding, which costs a
 little time itself, so calls are counted in a run of their own whose times are thrown away.
@@ -9,19 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import libvirt
 
-from provisioner.model.metadata import Key, Resource
-from provisioner.store.protocol import Change, Event, Listing, Store
-
-R = TypeVar("R", bound=Resource)
-
-WRITES = ("create", "update", "update_status", "delete", "record")
+from provisioner.model.metadata import Key
 
 
 @dataclass(slots=True)
@@ -41,58 +36,6 @@ def metered() -> Iterator[Cost]:
         yield cost
     finally:
         cost.wall_s, cost.cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-
-
-class CountingStore:
-    """A store that counts its calls by method; everything else is the store's."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.calls: Counter[str] = Counter()
-        self.creations: Counter[str] = Counter()
-        """By kind, those that were refused included."""
-
-    @property
-    def writes(self) -> int:
-        """Transactions so far."""
-        return sum(self.calls[method] for method in WRITES)
-
-    def get(self, kind: type[R], name: str, *, namespace: str = "") -> R:
-        self.calls["get"] += 1
-        return self._store.get(kind, name, namespace=namespace)
-
-    def list(self, kind: type[R], *, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> Listing[R]:
-        self.calls["list"] += 1
-        return self._store.list(kind, namespace=namespace, labels=labels)
-
-    def create(self, resource: R, *, keeps_identity: bool = False) -> R:
-        self.calls["create"] += 1
-        self.creations[resource.kind] += 1
-        return self._store.create(resource, keeps_identity=keeps_identity)
-
-    def update(self, resource: R) -> R:
-        self.calls["update"] += 1
-        return self._store.update(resource)
-
-    def update_status(self, resource: R) -> R:
-        self.calls["update_status"] += 1
-        return self._store.update_status(resource)
-
-    def delete(self, key: Key, *, uid: str = "") -> None:
-        self.calls["delete"] += 1
-        self._store.delete(key, uid=uid)
-
-    def watch(self, since: str, *, timeout_s: float) -> tuple[Change, ...]:
-        self.calls["watch"] += 1
-        return self._store.watch(since, timeout_s=timeout_s)
-
-    def record(self, event: Event) -> None:
-        self.calls["record"] += 1
-        self._store.record(event)
-
-    def events(self, about: Key | None = None, *, namespace: str | None = None) -> tuple[Event, ...]:
-        self.calls["events"] += 1
-        return self._store.events(about, namespace=namespace)
 
 
 class Milestones:

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Sequence
 from statistics import median
 
-import libvirt
-
 
 def say(line: str) -> None:
     """One line of progress."""
@@ -19,10 +17,8 @@ def say(line: str) -> None:
 
 def print_machine() -> None:
     """What the numbers were measured on. A load near or above the number of cores means: somebody else was running too."""
-    number = libvirt.getVersion()
-    version = f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"
     print(
-        f"machine: {os.cpu_count()} cores, {_cpu_model()}, Python {platform.python_version()}, libvirt {version}, "
+        f"machine: {os.cpu_count()} cores, {_cpu_model()}, Python {platform.python_version()}, {_libvirt_version()}, "
         f"SQLite {sqlite3.sqlite_version}; load {load()}"
     )
 
@@ -50,6 +46,16 @@ def spread(values: Sequence[float], *, digits: int = 1) -> str:
     """The median, and from where to where, if there are several."""
     text = f"{middle(values):.{digits}f}"
     return text if len(values) < 2 else f"{text} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+
+
+def _libvirt_version() -> str:
+    """Not every benchmark needs it."""
+    try:
+        import libvirt
+    except ImportError:
+        return "no libvirt"
+    number = libvirt.getVersion()
+    return f"libvirt {number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"
 
 
 def _cpu_model() -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.counting_store import CountingStore
 from benchmarks.hybrid import HybridConnector, PromptGuests
-from benchmarks.meters import CountingStore, Milestones
+from benchmarks.meters import Milestones
 from provisioner.clocks import SystemClock, SystemIdentifiers
 from provisioner.drivers.simulated.fleet import SimulatedFleet
 from provisioner.drivers.simulated.images import SimulatedImages

@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("libvirt", reason="the libvirt binding is not installed")
 
-from benchmarks import control_plane
+from benchmarks import control_plane, fleet
+from benchmarks.fleet_run import measure
 from benchmarks.rig import Rig
 from provisioner.clocks import SystemClock
 from provisioner.lifecycle.queue import WorkQueue
@@ -33,6 +34,22 @@ def test_the_control_plane_benchmark_prints_its_table(capsys: pytest.CaptureFixt
     assert all(one.raw_ms > 0 and one.writes > 0 for rounds in measured.values() for one in rounds)
     for head in ("hikube ms/VM", "raw ms/VM", "ratio", "CPU ratio", "writes/VM", "libvirt calls per VM", "growth:"):
         assert head in printed
+
+
+def test_the_fleet_benchmark_prints_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    measured = fleet.run(sizes=(2, 8), stores=("memory",), rounds=1, start_vms=2)
+    printed = capsys.readouterr().out
+    assert set(measured) == {("memory", 2), ("memory", 8)}
+    for head in ("virtual s", "CPU ms/VM", "passes/s", "writes/VM", "peak MiB", "growth, memory", "start: "):
+        assert head in printed
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_jobs_of_many_hosts_run_side_by_side_in_virtual_time(store: str) -> None:
+    few, many = measure(store=store, hosts=1, vms=4), measure(store=store, hosts=6, vms=24)
+    assert many.virtual_s < 2 * few.virtual_s, "guests boot at the same time"
+    assert many.writes / many.vms == pytest.approx(few.writes / few.vms, rel=0.2), "a VM's own writes, whatever the fleet"
+    assert many.objects == 6 + 3 * 24 + 1
 
 
 def test_a_fleet_goes_up_and_leaves_nothing(rig: Rig) -> None:

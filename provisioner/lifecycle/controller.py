@@ -66,6 +66,8 @@ class Controller:
         self._stop = threading.Event()
         self._since: str | None = None
         self._resync_at = 0.0
+        self.passes = 0
+        """So far; a statistic."""
         self.queue = WorkQueue(ports.clock, group_of=lambda key: self._by_kind[key.kind].group_of(key))
         ports.host_watch.attach(self.queue)
         ports.background.attach(self.queue.add)
@@ -148,6 +150,7 @@ class Controller:
 
     def process(self, key: Key) -> None:
         """One pass over one key that was taken from the queue."""
+        self.passes += 1
         try:
             again_s = self._by_kind[key.kind].reconcile(key)
             self._failures.pop(key, None)

@@ -36,7 +36,8 @@ from provisioner.planning.refusals import counted
 EXAMINE_TIMEOUT_S = 45.0
 GRACE_S = 15.0
 """Beyond its time limit, before an examination that does not return is given up."""
-POLL_S = 1.0
+POLL_S = 10.0
+"""How often to see whether it hangs; its end wakes the host by itself."""
 EXAMINED = "Examined"
 """The condition of the step."""
 EXAMINING = "Examining"
@@ -86,11 +87,10 @@ def hugepages_of(seen: HostExamination) -> tuple[FreeHugepages, ...]:
 def diagnosis_of(host: GPUHost, seen: HostExamination, ports: Ports) -> Diagnosis:
     """The doctor's opinion of the host, with the claims and guests that the store knows on it."""
     name = host.metadata.name
-    policy, fleet = PlacementPolicy(), ports.snapshots.take(ports.store, ports.tables)
+    policy = PlacementPolicy()
     committed_mib = sum(
         policy.committed_mib(memory_mib=each.memory_mib, vcpus=each.vcpus, gpus=each.gpus)
-        for each in fleet.commitments
-        if each.host == name
+        for each in ports.snapshots.committed_on(name, ports.store, ports.tables)
     )
     return diagnose(host, seen, owned_addresses=claimed_on(name, ports), committed_mib=committed_mib)
 

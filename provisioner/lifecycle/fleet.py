@@ -1,46 +1,160 @@
-"""The snapshot that placement plans on: hosts, claims and committed VMs, read from the store in one go.
+"""What placement plans on: hosts, claims and committed VMs, kept up to date by the store's history.
 
-Reads claims last: a claim made in between is seen as taken, so the plan errs towards "no", and the claim itself decides.
-A stopped VM commits nothing: its GPUs and its memory are for others until it starts again.
+    store ──changes──> Mirror ──before, after──> what each host has taken of it ──> Fleet, claims of a host, owners
+
+All of it is as the store has it when it is asked for, at one version; between processes the claims decide, as ever. Only what
+has changed is read and computed anew, so the cost of a plan does not grow with the fleet. A stopped VM commits nothing: its
+GPUs and its memory are for others until it starts again.
 """
 
 from __future__ import annotations
 
 import threading
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from provisioner.model.errors import InvalidInput
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
-from provisioner.model.metadata import find_condition
+from provisioner.model.metadata import Resource, find_condition
 from provisioner.model.sizing import guest_size
 from provisioner.model.tables import Tables
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
-from provisioner.planning.fleet import Commitment, Fleet, commitment_of
+from provisioner.planning.fleet import Commitment, Fleet, HostLoad, commitment_of
+from provisioner.planning.placement import Memory, NoPlacement, Placement, place
+from provisioner.planning.requests import PlacementRequest
+from provisioner.store.mirror import Mirror
 from provisioner.store.protocol import Store
 
 
 class Snapshots:
-    """Takes snapshots; remembers what each VM commits for as long as the VM does not change. Threads may share it."""
+    """Takes snapshots of one store. Threads may share it."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[str, Commitment | None]] = {}
+        self._mirror = Mirror(GPUHost, VirtualMachine, VMInstance, GPUClaim)
+        self._memory = Memory()
+        self._lock = threading.RLock()
+        self._hosts: dict[str, GPUHost] = {}
+        self._names: list[str] = []
+        """Of the hosts, in order."""
+        self._claims: defaultdict[str, dict[str, GPUClaim]] = defaultdict(dict)
+        """By host and name."""
+        self._commitments: dict[str, Commitment] = {}
+        """By the uid of the VM."""
+        self._committed: defaultdict[str, dict[str, Commitment]] = defaultdict(dict)
+        """By host and uid."""
+        self._uids: set[str] = set()
+        self._external: Mapping[str, str] = {}
+        self._loads: dict[str, HostLoad] = {}
+        self._touched: set[str] = set()
+        """Hosts whose loads are to be built anew."""
+        self._fleet: Fleet | None = None
         self.turn = threading.Lock()
         """To be held from the snapshot until the claims exist, where this process plans for many VMs at once: two plans on one
         snapshot choose the same GPU, and the slower one is made for nothing. Between processes the claims decide, as ever."""
 
     def take(self, store: Store, tables: Tables) -> Fleet:
         """The fleet as it is now."""
-        hosts = store.list(GPUHost).items
-        machines = (*store.list(VirtualMachine).items, *store.list(VMInstance).items)
-        known: dict[str, tuple[str, Commitment | None]] = {}
-        for vm in machines:
-            uid, version = vm.metadata.uid, vm.metadata.resource_version
-            found = self._known.get(uid)
-            known[uid] = found if found and found[0] == version else (version, _commitment(vm, tables))
-        self._known = known
-        commitments = [commitment for _, commitment in known.values()]
-        external = {vm.metadata.uid: vm.status.external_address for vm in machines if vm.status.external_address}
-        return Fleet.of(hosts, claims=store.list(GPUClaim).items, commitments=commitments, external_addresses=external)
+        with self._lock:
+            self._catch_up(store, tables)
+            if self._fleet is None:
+                self._build_loads()
+                self._fleet = Fleet(tuple(map(self._loads.__getitem__, self._names)), self._external)
+            return self._fleet
+
+    def place(self, request: PlacementRequest, store: Store, tables: Tables) -> Placement | NoPlacement:
+        """Where the VM goes on the fleet as it is now."""
+        with self._lock:
+            return place(request, self.take(store, tables), memory=self._memory)
+
+    def claims_on(self, host: str, store: Store, tables: Tables) -> tuple[GPUClaim, ...]:
+        """The claims on GPUs of that host, by name, whether the store knows the host or not."""
+        with self._lock:
+            self._catch_up(store, tables)
+            claims = self._claims.get(host, {})
+            return tuple(claims[name] for name in sorted(claims))
+
+    def committed_on(self, host: str, store: Store, tables: Tables) -> tuple[Commitment, ...]:
+        """What VMs take of that host."""
+        with self._lock:
+            self._catch_up(store, tables)
+            return tuple(self._committed.get(host, {}).values())
+
+    def ownerless(self, uids: Iterable[str], store: Store, tables: Tables) -> frozenset[str]:
+        """Which of these are the uids of no VM, of either kind."""
+        with self._lock:
+            self._catch_up(store, tables)
+            return frozenset(uids) - self._uids
+
+    def _catch_up(self, store: Store, tables: Tables) -> None:
+        for before, after in self._mirror.catch_up(store):
+            known = after or before
+            if isinstance(known, GPUHost):
+                self._host_changed(known, is_there=after is not None)
+            elif isinstance(known, GPUClaim):
+                self._claim_changed(before, after)
+            elif isinstance(known, VirtualMachine):
+                self._machine_changed(before, after, tables)
+
+    def _host_changed(self, host: GPUHost, *, is_there: bool) -> None:
+        name = host.metadata.name
+        self._touch(name)
+        if is_there:
+            if name not in self._hosts:
+                insort(self._names, name)
+            self._hosts[name] = host
+        elif self._hosts.pop(name, None) is not None:
+            self._names.remove(name)
+
+    def _claim_changed(self, before: Resource | None, after: Resource | None) -> None:
+        if before is not None:
+            self._claims[before.spec.host].pop(before.metadata.name, None)
+            self._touch(before.spec.host)
+        if isinstance(after, GPUClaim):
+            self._claims[after.spec.host][after.metadata.name] = after
+            self._touch(after.spec.host)
+
+    def _machine_changed(self, before: Resource | None, after: Resource | None, tables: Tables) -> None:
+        if before is not None and (after is None or after.metadata.uid != before.metadata.uid):
+            self._uids.discard(before.metadata.uid)
+            self._commit(before.metadata.uid, None)
+            self._note_external(before.metadata.uid, "")
+        if isinstance(after, VirtualMachine):
+            self._uids.add(after.metadata.uid)
+            self._commit(after.metadata.uid, _commitment(after, tables))
+            self._note_external(after.metadata.uid, after.status.external_address)
+
+    def _commit(self, uid: str, commitment: Commitment | None) -> None:
+        before = self._commitments.pop(uid, None)
+        if commitment is not None:
+            self._commitments[uid] = commitment
+        if commitment == before:
+            return
+        if before is not None:
+            self._committed[before.host].pop(uid, None)
+            self._touch(before.host)
+        if commitment is not None:
+            self._committed[commitment.host][uid] = commitment
+            self._touch(commitment.host)
+
+    def _note_external(self, uid: str, address: str) -> None:
+        if self._external.get(uid, "") != address:
+            others = {known: at for known, at in self._external.items() if known != uid}
+            self._external = {**others, uid: address} if address else others
+            self._fleet = None
+
+    def _touch(self, host: str) -> None:
+        self._touched.add(host)
+        self._fleet = None
+
+    def _build_loads(self) -> None:
+        for name in self._touched:
+            self._loads.pop(name, None)
+            if name in self._hosts:
+                claims, commitments = self._claims.get(name, {}), self._committed.get(name, {})
+                self._loads[name] = HostLoad.of(self._hosts[name], claims=claims.values(), commitments=commitments.values())
+        self._touched.clear()
 
 
 def snapshot(store: Store, tables: Tables) -> Fleet:

@@ -29,8 +29,9 @@ def watch_over_gpus(view: View[GPUHost], hypervisor: Hypervisor, examination: Ho
 
     Idempotent: a GPU that is in quarantine for its death is not told of again. Raises: Conflict; HostUnreachable.
     """
-    for claim in view.ports.store.list(GPUClaim).items:
-        if claim.spec.host == view.resource.metadata.name and claim.status.bound and not claim.is_released:
+    ports = view.ports
+    for claim in ports.snapshots.claims_on(view.resource.metadata.name, ports.store, ports.tables):
+        if claim.status.bound and not claim.is_released:
             for ailment in ailments(_watched(view, claim, hypervisor, examination), examination):
                 if ailment.cause != CONFIG_SPACE_DEAD or _is_still_dead(hypervisor, claim.spec.address):
                     _act(view, claim, ailment)

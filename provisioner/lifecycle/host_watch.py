@@ -1,8 +1,9 @@
 """What hosts tell by themselves becomes keys that are due: a VM whose domain stopped, a host whose devices changed.
 
-    driver ──HostEvent──> listener of the host ──domain──> the VM of that domain      ┐
+    driver ──HostEvent──> listener of the host ──domain──> the VM of that domain         ┐
                                                ──devices─> a survey, at most one in 10 s ├──> WorkQueue
-                                               ──lost────> the host, to connect anew  ┘
+                                               ──lost────> the host, to connect anew;    │
+                                                           its VMs, then and once heard  ┘
 
 An event only makes a pass due; the pass looks for itself, so a lost, late or repeated event costs time and nothing else.
 Listeners are called in threads of the drivers: they look into dictionaries and add to the queue, no more. One controller at a
@@ -12,6 +13,7 @@ time hears: the one that attached its queue last.
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from functools import partial
 
 from provisioner.drivers.host_events import HostEvent, HostEventKind, Listener
@@ -35,7 +37,11 @@ class HostWatch:
         self._lock = threading.Lock()
         self._queue: WorkQueue | None = None
         self._listeners: dict[Key, Listener] = {}
+        self._deaf: set[Key] = set()
+        """Hosts whose connection was lost since they were listened to."""
         self._machines: dict[str, Key] = {}
+        self._hosts: dict[Key, Key] = {}
+        self._machines_on: defaultdict[Key, dict[Key, None]] = defaultdict(dict)
         self._surveyed: dict[Key, float] = {}
         """When the last survey of the host began, by the monotonic clock."""
         self._asked: dict[Key, float] = {}
@@ -49,25 +55,46 @@ class HostWatch:
         """Hear what that host tells on this connection; asked for again, nothing happens. Raises as any call to the host."""
         with self._lock:
             listener = self._listeners.setdefault(host, partial(self._hear, host))
+            was_deaf = host in self._deaf
+            self._deaf.discard(host)
         hypervisor.subscribe(listener)
+        if was_deaf:
+            self._wake_machines(host)  # nobody told what became of them meanwhile
 
     def listens_to(self, host: Key) -> bool:
         """Whether that host was ever listened to. Its connection may be lost by now; then its survey was asked for."""
         return host in self._listeners
 
+    def hears(self, host: Key) -> bool:
+        """Whether that host tells us what happens on it, as far as is known."""
+        return host in self._listeners and host not in self._deaf
+
     def know_machine(self, domain: str, key: Key) -> None:
         """That domain, on whichever host, is this VM's."""
         self._machines[domain] = key
 
+    def machine_is_on(self, key: Key, host: Key | None) -> None:
+        """The VM is on that host now, or on none."""
+        with self._lock:
+            before = self._hosts.pop(key, None)
+            if before is not None:
+                self._machines_on[before].pop(key, None)
+            if host is not None:
+                self._hosts[key] = host
+                self._machines_on[host][key] = None
+
     def forget_machine(self, domain: str) -> None:
         """The VM is gone."""
-        self._machines.pop(domain, None)
+        key = self._machines.pop(domain, None)
+        if key is not None:
+            self.machine_is_on(key, None)
 
     def forget_host(self, host: Key) -> None:
         """The host is not ours any more; a connection to it may still tell something, and wake nobody for long."""
         with self._lock:
             for known in (self._listeners, self._surveyed, self._asked):
                 known.pop(host, None)
+            self._deaf.discard(host)
 
     def ask_survey(self, host: Key, *, pause_s: float = SURVEY_PAUSE_S) -> None:
         """Have the host surveyed: now, or `pause_s` after the last survey began."""
@@ -94,11 +121,20 @@ class HostWatch:
     def _hear(self, host: Key, event: HostEvent) -> None:
         """The listener of that host."""
         if event.kind is HostEventKind.CONNECTION_LOST:
+            with self._lock:
+                self._deaf.add(host)
             self.ask_survey(host, pause_s=LOST_PAUSE_S)
+            self._wake_machines(host)
         elif event.kind is HostEventKind.DEVICES_CHANGED:
             self.ask_survey(host)
         elif event.subject in self._machines:
             self._wake(self._machines[event.subject], after_s=0.0)
+
+    def _wake_machines(self, host: Key) -> None:
+        with self._lock:
+            machines = tuple(self._machines_on.get(host, ()))
+        for key in machines:
+            self._wake(key, after_s=0.0)
 
     def _wake(self, key: Key, *, after_s: float) -> None:
         if self._queue is not None:

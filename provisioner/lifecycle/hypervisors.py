@@ -6,6 +6,7 @@ says nothing about the host and passes as it is. Any other call that times out m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from provisioner.drivers.hypervisor import Hypervisor
@@ -14,7 +15,7 @@ from provisioner.model.errors import HostTimeout, HostUnreachable
 
 
 class _Watched:
-    """Stands before one object of the driver and forwards everything."""
+    """Stands before one object of the driver and forwards everything; what was asked for once is at hand from then on."""
 
     def __init__(self, inner: Any, connections: Connections, uri: str) -> None:
         self._inner = inner
@@ -23,9 +24,11 @@ class _Watched:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
-        if not callable(value):
-            return _Watched(value, self._connections, self._uri)
+        found = self._watched(value) if callable(value) else _Watched(value, self._connections, self._uri)
+        self.__dict__[name] = found
+        return found
 
+    def _watched(self, value: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             try:
                 return value(*args, **kwargs)

@@ -4,13 +4,14 @@
 
 The host is asked before the store, so a VM that is just being made is never taken for an orphan. Domains that were there when
 this store first saw the host are strangers: another store made them (or this one before it was lost), so they are told of once,
-written down on the host, and never touched. Bounded: a few orphans a pass. Volumes stay, since they may hold data.
+written down on the host, and never touched. Bounded: a few orphans a pass. Volumes stay, since they may hold data; what a guest
+printed is none, and goes.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from provisioner.drivers.hypervisor import Domain, DomainState, Hypervisor
 from provisioner.lifecycle.gpu_claim.unowned import is_on_vfio, released_claim
@@ -19,12 +20,11 @@ from provisioner.lifecycle.stray_publications import sweep_publications
 from provisioner.lifecycle.verdicts import Done, Retry, Verdict
 from provisioner.lifecycle.view import View
 from provisioner.model import domain_names
-from provisioner.model.errors import AlreadyExists, NotFound, Unsupported
+from provisioner.model.errors import AlreadyExists, Conflict, NotFound, Unsupported
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.metadata import find_condition
 from provisioner.model.network import Publication
-from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.planning.refusals import counted
 from provisioner.store.protocol import Event
 
@@ -61,9 +61,9 @@ def sweep_orphans(view: View[GPUHost], hypervisor: Hypervisor) -> Verdict:
     return Done(f"{counted(len(marked), 'domain')} of ours")
 
 
-def _ownerless(marked: Iterable[Domain], ports: Ports) -> list[Domain]:
-    known = {vm.metadata.uid for kind in (VirtualMachine, VMInstance) for vm in ports.store.list(kind).items}
-    return [domain for domain in marked if domain.owner_uid not in known]
+def _ownerless(marked: Sequence[Domain], ports: Ports) -> list[Domain]:
+    ownerless = ports.snapshots.ownerless((domain.owner_uid for domain in marked), ports.store, ports.tables)
+    return [domain for domain in marked if domain.owner_uid in ownerless]
 
 
 def _strangers(view: View[GPUHost], ownerless: Sequence[Domain]) -> set[str]:
@@ -94,12 +94,14 @@ def _send_home(host: GPUHost, domain: Domain, hypervisor: Hypervisor, ports: Por
     _claim_its_gpus(host, domain, hypervisor, ports)
     hypervisor.domains.destroy(domain.name, timeout_s=DESTROY_TIMEOUT_S)
     hypervisor.domains.undefine(domain.name)
-    claims = ports.store.list(GPUClaim).items
-    claimed = {address for claim in claims if claim.spec.host == host.metadata.name for address in _addresses(claim, host)}
+    claims = ports.snapshots.claims_on(host.metadata.name, ports.store, ports.tables)
+    claimed = {address for claim in claims for address in _addresses(claim, host)}
     for address in reversed([address for address in domain.functions if address not in claimed]):
         _restore(address, hypervisor)
     _release_addresses(host, domain, hypervisor)
     _close_ways_in(domain, hypervisor)
+    with contextlib.suppress(NotFound, Conflict):  # without its pool it stays: nothing here waits for a log
+        hypervisor.volumes.delete(host.spec.storage_pool, domain_names.console_log_volume(domain.name))
     message = f"domain `{domain.name}` ran without an owner ({domain.owner_uid}) and was removed"
     ports.store.record(Event(host.key, "Warning", "OrphanRemoved", message))
 

@@ -1,6 +1,7 @@
 """Withdraws what a host publishes for nobody: of a VM that was removed by force before it had a domain.
 
-    tables on the host  -  those of VMs in the store  -  those of marked domains there  =  strays: seen twice, then withdrawn
+    tables on the host  -  those of VMs that are or may come there  -  those of marked domains there  =  strays
+                                                                                              seen twice, then withdrawn
 
 A table that stays would let packets in to whoever gets the guest's address next. Domains without an owner here may be another
 store's, and so may be what is published for them: it is theirs as long as their domain is there.
@@ -35,9 +36,7 @@ def sweep_publications(view: View[GPUHost], hypervisor: Hypervisor, marked: Iter
         published = hypervisor.networks.published(timeout_s=TIMEOUT_S)
     except Unsupported:
         return ()
-    machines = (vm for kind in (VirtualMachine, VMInstance) for vm in view.ports.store.list(kind).items)
-    owned = {*(domain_name(vm.key) for vm in machines), *(domain.name for domain in marked)}
-    strays = tuple(sorted(set(published) - set(map(publication_table, owned))))
+    strays = _strays(published, view, marked) if published else ()
     suspects = set(view.resource.metadata.annotations.get(SUSPECTS_ANNOTATION, "").split(","))
     for table in suspects.intersection(strays):
         nobodys = Publication(name=table, guest_address="", subnet="", bridge="")
@@ -46,6 +45,13 @@ def sweep_publications(view: View[GPUHost], hypervisor: Hypervisor, marked: Iter
     left = tuple(table for table in strays if table not in suspects)
     _note(view, ",".join(left))
     return left
+
+
+def _strays(published: Iterable[str], view: View[GPUHost], marked: Iterable[Domain]) -> tuple[str, ...]:
+    everybody = (vm for kind in (VirtualMachine, VMInstance) for vm in view.ports.store.list(kind).items)
+    machines = (vm for vm in everybody if vm.status.host in ("", view.resource.metadata.name))
+    owned = {*(domain_name(vm.key) for vm in machines), *(domain.name for domain in marked)}
+    return tuple(sorted(set(published) - set(map(publication_table, owned))))
 
 
 def _may_publish(host: GPUHost) -> bool:

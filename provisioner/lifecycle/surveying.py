@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable
 from provisioner.drivers.hypervisor import Hypervisor
 from provisioner.lifecycle.ports import Ports
 from provisioner.model.catalogue import GpuCatalogue
-from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GpuFacts, GpuHealth, GPUHost, GPUHostStatus
 from provisioner.planning.doctor.diagnosis import is_judged
 
@@ -41,7 +40,7 @@ def survey_host(host: GPUHost, ports: Ports) -> GPUHost:
 
 def claimed_on(host: str, ports: Ports) -> frozenset[str]:
     """Addresses of the host's GPUs that a claim holds, whatever has become of its owner."""
-    return frozenset(claim.spec.address for claim in ports.store.list(GPUClaim).items if claim.spec.host == host)
+    return frozenset(claim.spec.address for claim in ports.snapshots.claims_on(host, ports.store, ports.tables))
 
 
 def with_survey(host: GPUHost, found: GPUHostStatus, *, claimed: Collection[str]) -> GPUHost:

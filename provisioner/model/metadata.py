@@ -28,9 +28,9 @@ class Part(BaseModel):
         hide_input_in_errors=True,  # what does not fit may be a key or a password; where it stands says enough
     )
 
-    def as_json(self) -> dict[str, Any]:
-        """The part as a document writes it: camelCase, empty optional fields left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+    def as_json(self, *, only: set[str] | None = None) -> dict[str, Any]:
+        """The part as a document writes it: camelCase, empty optional fields left out. With `only`, those fields of it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=only)
 
 
 class OwnerReference(Part):
@@ -75,22 +75,20 @@ class Condition(Part):
 
 def set_condition(conditions: tuple[Condition, ...], new: Condition) -> tuple[Condition, ...]:
     """Replace the condition of the same type, keeping its transition time if the status is the same, and the order."""
-    kept: list[Condition] = []
-    placed = False
-    for old in conditions:
-        if old.type != new.type:
-            kept.append(old)
-            continue
-        if old.status == new.status:
-            new = new.model_copy(update={"last_transition_time": old.last_transition_time})
-        kept.append(new)
-        placed = True
-    return tuple(kept if placed else [*kept, new])
+    old = find_condition(conditions, new.type)
+    if old is None:
+        return (*conditions, new)
+    if old.status == new.status:
+        new = new.model_copy(update={"last_transition_time": old.last_transition_time})
+    return tuple(new if known is old else known for known in conditions) if new != old else conditions
 
 
 def find_condition(conditions: Iterable[Condition], condition_type: str) -> Condition | None:
     """The condition of that type, or None."""
-    return next((condition for condition in conditions if condition.type == condition_type), None)
+    for condition in conditions:
+        if condition.type == condition_type:
+            return condition
+    return None
 
 
 @dataclass(frozen=True, slots=True, order=True)

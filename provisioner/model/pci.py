@@ -7,6 +7,7 @@ never a key. Text form everywhere: `0000:41:00.0`; in object names, where a colo
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -16,6 +17,7 @@ from provisioner.model.metadata import Part
 _ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 
 
+@lru_cache(maxsize=4096)
 def _checked(text: str) -> str:
     if not _ADDRESS.fullmatch(text):
         raise ValueError(f"{text!r} is no PCI address such as 0000:41:00.0")

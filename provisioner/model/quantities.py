@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 MAXIMUM_BYTES = 2**63 - 1
@@ -21,6 +22,7 @@ _QUANTITY = re.compile(
 _SUFFIXES = "Ki, Mi, Gi, Ti (powers of 1024) or k, M, G, T (powers of 1000)"
 
 
+@lru_cache(maxsize=1024)
 def amount_of(text: str) -> Fraction:
     """The exact number that a quantity says.
 

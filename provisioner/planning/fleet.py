@@ -11,7 +11,7 @@ decides; `placement` does.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -130,12 +130,56 @@ class HostView:
 
 
 @dataclass(frozen=True, slots=True)
+class HostLoad:
+    """One host, and all that is taken of it. Build it with `of`."""
+
+    host: GPUHost
+    claims: tuple[GPUClaim, ...] = ()
+    """By name."""
+    commitments: tuple[Commitment, ...] = ()
+    """By owner."""
+    uids: frozenset[str] = frozenset()
+    """Of every VM that has something there."""
+
+    @classmethod
+    def of(cls, host: GPUHost, *, claims: Iterable[GPUClaim] = (), commitments: Iterable[Commitment] = ()) -> HostLoad:
+        """In one fixed order whatever the order given."""
+        claims = tuple(sorted(claims, key=lambda claim: claim.metadata.name))
+        commitments = tuple(sorted(commitments, key=lambda known: known.owner))
+        uids = frozenset((*(claim.spec.owner.uid for claim in claims), *(known.owner_uid for known in commitments)))
+        return cls(host, claims, commitments, uids)
+
+    @property
+    def name(self) -> str:
+        """The host's name."""
+        return self.host.metadata.name
+
+    def view(self, *, policy: PlacementPolicy, for_uid: str = "", external_address: str = "") -> HostView:
+        """The host as the VM of that uid sees it (empty: as a newcomer does)."""
+        host, status = self.host, self.host.status
+        claims = {claim.spec.address: claim for claim in self.claims}
+        others = [known for known in self.commitments if known.owner_uid != for_uid]
+        usable_mib = max(0, status.memory_mib - host.spec.reserved_memory_mib)
+        taken = {known.owner_uid: _taken_mib(known, policy) for known in others}
+        capacity = policy.vcpu_capacity(host)
+        return HostView(
+            host=host,
+            gpus=tuple(_gpu_view(facts, host=host, claim=claims.get(facts.address), for_uid=for_uid) for facts in status.gpus),
+            memory_mib=usable_mib,
+            free_memory_mib=usable_mib - sum(taken.values()),
+            vcpus=capacity,
+            free_vcpus=capacity - sum(known.vcpus for known in others),
+            free_memory_of_node_mib=_free_by_node(host, claims=claims, taken_mib=taken),
+            external_address=external_address,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
     """A snapshot. Build it from one reading of the store; every function of planning takes it as it is."""
 
-    hosts: tuple[GPUHost, ...]
-    claims: tuple[GPUClaim, ...] = ()
-    commitments: tuple[Commitment, ...] = ()
+    loads: tuple[HostLoad, ...]
+    """By the host's name. What is taken of hosts that the store does not know is not in it."""
     external_addresses: Mapping[str, str] = field(default_factory=dict)
     """Those that VMs have, stopped ones included, by the uid of the VM."""
 
@@ -149,12 +193,31 @@ class Fleet:
         external_addresses: Mapping[str, str] | None = None,
     ) -> Fleet:
         """The snapshot, in one fixed order whatever the order given; None among the commitments is a VM without a host."""
-        return cls(
-            hosts=tuple(sorted(hosts, key=lambda host: host.metadata.name)),
-            claims=tuple(sorted(claims, key=lambda claim: claim.metadata.name)),
-            commitments=tuple(sorted((known for known in commitments if known), key=lambda known: known.owner)),
-            external_addresses=dict(external_addresses or {}),
-        )
+        claims_on: defaultdict[str, list[GPUClaim]] = defaultdict(list)
+        for claim in claims:
+            claims_on[claim.spec.host].append(claim)
+        committed_on: defaultdict[str, list[Commitment]] = defaultdict(list)
+        for known in commitments:
+            if known is not None:
+                committed_on[known.host].append(known)
+        by_name = sorted(((host.metadata.name, host) for host in hosts), key=lambda pair: pair[0])
+        loads = (HostLoad.of(host, claims=claims_on[name], commitments=committed_on[name]) for name, host in by_name)
+        return cls(tuple(loads), dict(external_addresses or {}))
+
+    @property
+    def hosts(self) -> tuple[GPUHost, ...]:
+        """By name."""
+        return tuple(load.host for load in self.loads)
+
+    @property
+    def claims(self) -> tuple[GPUClaim, ...]:
+        """Of all hosts."""
+        return tuple(claim for load in self.loads for claim in load.claims)
+
+    @property
+    def commitments(self) -> tuple[Commitment, ...]:
+        """Of all hosts."""
+        return tuple(known for load in self.loads for known in load.commitments)
 
     def external_address(self, host: GPUHost, *, for_uid: str) -> str:
         """The address that this VM has of those that the host offers, else the first that no VM of the fleet has; or empty."""
@@ -166,26 +229,12 @@ class Fleet:
 
     def views(self, *, policy: PlacementPolicy, for_uid: str = "") -> tuple[HostView, ...]:
         """Every host, by name, as the VM of that uid sees it (empty: as a newcomer does)."""
-        return tuple(self._view(host, policy=policy, for_uid=for_uid) for host in self.hosts)
+        return tuple(self.view(load, policy=policy, for_uid=for_uid) for load in self.loads)
 
-    def _view(self, host: GPUHost, *, policy: PlacementPolicy, for_uid: str) -> HostView:
-        name, status = host.metadata.name, host.status
-        claims = {claim.spec.address: claim for claim in self.claims if claim.spec.host == name}
-        gpus = tuple(_gpu_view(facts, host=host, claim=claims.get(facts.address), for_uid=for_uid) for facts in status.gpus)
-        others = [known for known in self.commitments if known.host == name and known.owner_uid != for_uid]
-        usable_mib = max(0, status.memory_mib - host.spec.reserved_memory_mib)
-        taken = {known.owner_uid: _taken_mib(known, policy) for known in others}
-        capacity = policy.vcpu_capacity(host)
-        return HostView(
-            host=host,
-            gpus=gpus,
-            memory_mib=usable_mib,
-            free_memory_mib=usable_mib - sum(taken.values()),
-            vcpus=capacity,
-            free_vcpus=capacity - sum(known.vcpus for known in others),
-            free_memory_of_node_mib=_free_by_node(host, claims=claims, taken_mib=taken),
-            external_address=self.external_address(host, for_uid=for_uid),
-        )
+    def view(self, load: HostLoad, *, policy: PlacementPolicy, for_uid: str = "") -> HostView:
+        """One of its hosts, as the VM of that uid sees it."""
+        address = self.external_address(load.host, for_uid=for_uid)
+        return load.view(policy=policy, for_uid=for_uid, external_address=address)
 
 
 def _gpu_view(facts: GpuFacts, *, host: GPUHost, claim: GPUClaim | None, for_uid: str) -> GpuView:

@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from provisioner.planning.answers import Memory, answers_of
 from provisioner.planning.fitting import Fit, fits
 from provisioner.planning.fleet import Fleet, HostView
 from provisioner.planning.policy import PlacementPolicy
 from provisioner.planning.refusals import FUNDAMENTAL, NO_HOSTS, Reason, Refusal, count_in_words, counted, distance, joined
 from provisioner.planning.requests import PlacementRequest
-from provisioner.planning.scoring import Score, score_of
+from provisioner.planning.scoring import Score
 
-__all__ = ["NearMiss", "NoPlacement", "Placement", "fits", "nearest_miss", "place"]
+__all__ = ["Memory", "NearMiss", "NoPlacement", "Placement", "fits", "nearest_miss", "place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,29 +134,32 @@ class NoPlacement:
         }
 
 
-def place(request: PlacementRequest, fleet: Fleet, *, policy: PlacementPolicy | None = None) -> Placement | NoPlacement:
-    """The best host for the request, or every host's reasons. Depends on its arguments only, not on the order of hosts."""
+def place(
+    request: PlacementRequest, fleet: Fleet, *, policy: PlacementPolicy | None = None, memory: Memory | None = None
+) -> Placement | NoPlacement:
+    """The best host for the request, or every host's reasons. Depends on request, fleet and policy only.
+
+    With a `memory`, hosts of which nothing changed since the same was asked before are not asked again.
+    """
     policy = policy or PlacementPolicy()
-    views = fleet.views(policy=policy, for_uid=request.owner_uid)
-    answers = [(view, fits(request, view, policy=policy)) for view in views]
-    candidates = [(view, fit, score_of(fit, host=view, request=request)) for view, fit in answers if isinstance(fit, Fit)]
-    if not candidates:
-        return NoPlacement(request, tuple((view.name, answer) for view, answer in answers if isinstance(answer, tuple)))
-    candidates.sort(key=lambda candidate: candidate[2])
-    view, fit, score = candidates[0]
-    others = [other for _, _, other in candidates[1:]]
+    answers = answers_of(request, fleet, policy=policy, memory=memory)
+    best = answers.best(1 + policy.alternatives)
+    if not best:
+        return NoPlacement(request, answers.refused())
+    chosen, others = best[0], [other.score for other in best[1:]]
+    fit = chosen.fit
     return Placement(
         request=request,
-        host=view.name,
+        host=chosen.view.name,
         gpus=fit.choice.addresses,
         gpu_names=tuple(gpu.facts.name for gpu in fit.choice.gpus),
         numa_node=fit.choice.numa_node,
         is_emulated=fit.is_emulated,
-        reasons=_reasons(request, fit, view=view, others=others, score=score),
-        score=score,
+        reasons=_reasons(request, fit, view=chosen.view, others=others, score=chosen.score),
+        score=chosen.score,
         alternatives=tuple(others[: policy.alternatives]),
-        hosts_that_fit=len(candidates),
-        hosts=len(views),
+        hosts_that_fit=answers.yes_count,
+        hosts=len(fleet.loads),
     )
 
 

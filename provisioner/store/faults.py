@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from provisioner.model.errors import HikubeError
 
 METHODS = frozenset({"get", "list", "create", "update", "update_status", "delete", "watch", "record", "events"})
+
+_CALM = nullcontext()
+"""Nothing is ordered; one for all, since a store is called far more often than it fails."""
 
 
 class Faults:
@@ -35,9 +38,12 @@ class Faults:
         with self._lock:
             self._waiting[method].append((error, after_effect))
 
-    @contextmanager
-    def strike(self, method: str) -> Iterator[None]:
+    def strike(self, method: str) -> AbstractContextManager[None]:
         """Around the effect of a call."""
+        return self._struck(method) if self._waiting[method] else _CALM
+
+    @contextmanager
+    def _struck(self, method: str) -> Iterator[None]:
         with self._lock:
             waiting = self._waiting[method]
             error, after_effect = waiting.popleft() if waiting else (None, False)

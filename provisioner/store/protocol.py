@@ -104,13 +104,14 @@ class Store(Protocol):
         """Replace the status alone. Raises as `update`. Equal content changes nothing."""
         ...
 
-    def delete(self, key: Key, *, uid: str = "") -> None:
+    def delete(self, key: Key, *, uid: str = "", version: str = "") -> None:
         """Ask for deletion: removed at once without finalizers, else `deletion_timestamp` is set. Repeating it is harmless.
 
         Objects that name the removed one as an owner are deleted too (the same way), when it is removed, not when it is marked.
 
         Raises:
             NotFound: it does not exist, or `uid` is given and differs.
+            Conflict: `version` is given, and is not the stored resource version.
         """
         ...
 

@@ -92,17 +92,25 @@ def update_status(shelf: Shelf, wanted: R) -> R:
     return shelf.write(ChangeType.MODIFIED, stored.model_copy(update={"status": wanted.status}))
 
 
-def delete(shelf: Shelf, key: Key, *, uid: str, now: str) -> None:
+def delete(shelf: Shelf, key: Key, *, uid: str, version: str, now: str) -> None:
     """As Store.delete."""
     stored = shelf.find(key)
     if stored is None or uid not in ("", stored.metadata.uid):
         raise missing(key)
+    if version not in ("", stored.metadata.resource_version):
+        raise overtaken(stored, version)
     _delete_all(shelf, [stored], now=now)
 
 
 def missing(key: Key) -> NotFound:
     """The error for an object that is not there."""
     return NotFound(f"{key} does not exist", context={"key": str(key)})
+
+
+def overtaken(stored: Resource, version: str) -> Conflict:
+    """The error for whoever acts on that version of an object, which is not the stored one any more."""
+    facts = {"key": str(stored.key), "stored": stored.metadata.resource_version, "given": version}
+    return Conflict(f"{stored.key} was changed by somebody else", hint="read it again and decide again", context=facts)
 
 
 def shown(resource: R) -> R:
@@ -118,14 +126,15 @@ def told(event: Event) -> Event:
     return replace(event, message=without_private_keys(event.message))
 
 
-def text_of(part: Part) -> str:
-    """A resource or a part of one as JSON text.
+def text_of(part: Part, *, only: set[str] | None = None) -> str:
+    """A resource or a part of one as JSON text; with `only`, those fields of it.
 
     Raises:
         InvalidInput: it holds what JSON cannot (NaN) or what is no text (half of a surrogate pair).
     """
     try:
-        text = json.dumps(part.as_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        fields = part.as_json(only=only)
+        text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         text.encode()
     except ValueError as error:
         raise InvalidInput("the object cannot be stored", why=str(error)) from error
@@ -154,12 +163,7 @@ def _current(shelf: Shelf, wanted: R) -> R:
     if stored is None or wanted.metadata.uid not in ("", stored.metadata.uid):
         raise missing(wanted.key)
     if wanted.metadata.resource_version != stored.metadata.resource_version:
-        facts = {
-            "key": str(wanted.key),
-            "stored": stored.metadata.resource_version,
-            "given": wanted.metadata.resource_version,
-        }
-        raise Conflict(f"{wanted.key} was changed by somebody else", hint="read it again and decide again", context=facts)
+        raise overtaken(stored, wanted.metadata.resource_version)
     return cast("R", stored)
 
 

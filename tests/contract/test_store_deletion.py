@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from provisioner.model.clock import timestamp
-from provisioner.model.errors import NotFound
+from provisioner.model.errors import Conflict, NotFound
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.secret import Secret
 from provisioner.model.virtual_machine import Phase, VirtualMachine
@@ -65,6 +65,15 @@ class TestDelete:
         store.delete(machine.key, uid=machine.metadata.uid)
         with pytest.raises(NotFound):
             store.delete(machine.key)
+
+    def test_what_was_changed_since_it_was_read_is_not_deleted_by_its_version(self, store):
+        machine = store.create(vm("trainer"))
+        changed = store.update_status(machine.with_status(phase=Phase.PROVISIONING))
+        with pytest.raises(Conflict):
+            store.delete(machine.key, version=machine.metadata.resource_version)
+        assert names(store, VirtualMachine) == ["trainer"]
+        store.delete(machine.key, version=changed.metadata.resource_version)
+        assert names(store, VirtualMachine) == []
 
 
 class TestOwners:

@@ -131,7 +131,7 @@ class TestTheRecord:
         world.host("a").apply(vm_yaml("first")).settle()
         world.ports.connector.connect(URI).records.write("hikube-default.first", "")
         world.store.update_status(world.vm("first").with_status(recorded_generation=0))
-        world.pass_time(60)
+        world.pass_time(75)
         assert record(world, "hikube-default.first").is_handed_over
         assert boots(world, "hikube-default.first") == 1
 

@@ -16,7 +16,7 @@ from provisioner.model.errors import Conflict, HypervisorError
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.virtual_machine import REQUEST_ANNOTATION, GpuRequest, Phase, RunStrategy
-from tests.lifecycle.soak_jobs import Later
+from tests.lifecycle.later import Later
 from tests.lifecycle.world import World, vm_yaml
 
 L40S = GpuRequest(name="nvidia.com/AD102GL_L40S")

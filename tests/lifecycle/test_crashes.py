@@ -1,7 +1,7 @@
 """The controller dies at every call that it makes to a host or a guest, before or after it took effect, and starts again.
 
-The twin of the crash matrix in tests/libvirt: whatever the moment, the VM gets Ready, its deletion completes, nothing leaks,
-and the history of its GPU has one entry, which tells of a reset, a scrub and a verification.
+Finer than the crash matrix (tests/crashes), which kills after every step: whatever the call, the VM gets Ready, its deletion
+completes, nothing leaks, and the history of its GPU has one entry, which tells of a reset, a scrub and a verification.
 """
 
 from __future__ import annotations

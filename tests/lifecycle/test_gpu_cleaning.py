@@ -14,7 +14,7 @@ from provisioner.model.gpu_history import Outcome
 from provisioner.model.gpu_host import GPUHost, GpuState
 from provisioner.model.virtual_machine import RunStrategy
 from provisioner.planning.policy import PlacementPolicy
-from tests.lifecycle.soak_jobs import Later
+from tests.lifecycle.later import Later
 from tests.lifecycle.tenants import AUDIO, GPU, SCRUB, entries, function, gone, had_by_first, why_pending
 from tests.lifecycle.world import World, vm_yaml
 

@@ -154,6 +154,18 @@ class TestNat:
         assert publication(host, "first") is not None
         assert "StrayRulesRemoved" in _reasons(host)
 
+    def test_rules_for_a_vm_that_is_made_anew_on_another_host_are_nobodys(self, host: World) -> None:
+        host.apply(vm_yaml("first", extra=EXTERNAL)).settle()
+        (left,) = wires(host).publications.values()
+        host.store.update(host.vm("first").with_metadata(finalizers=()))
+        host.delete("first").run(lambda: publication(host, "first") is None)
+        host.host("b", gpus=1).configure("a", cordoned=True)
+        host.apply(vm_yaml("first")).settle()
+        assert host.vm("first").status.host == "b"
+        with host.fleet.host("a").peek() as state:
+            state.wires.publications[left.table] = left
+        host.run(lambda: left.table not in wires(host).publications, timeout_s=900)
+
     def test_a_failed_attempt_gives_everything_back(self, host: World) -> None:
         host.fleet.host("a").behave(answers_ssh=False)
         host.apply(vm_yaml("first", extra=EXTERNAL)).settle()

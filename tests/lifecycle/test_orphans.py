@@ -10,6 +10,7 @@ from provisioner.drivers.simulated.faults import Fault
 from provisioner.lifecycle.assembly import controller_of
 from provisioner.lifecycle.orphans import STRANGERS_ANNOTATION, sweep_orphans
 from provisioner.lifecycle.view import View
+from provisioner.model.domain_names import system_volume
 from provisioner.model.errors import DeviceBusy
 from provisioner.model.gpu_claim import ClaimOwner, GPUClaim
 from provisioner.model.gpu_host import GPUHost, GPUHostSpec
@@ -43,6 +44,24 @@ def test_a_vm_that_was_removed_by_force_is_taken_home(world: World) -> None:
     assert {leak.kind for leak in world.leaks()} == {"volume"}, "data is nobody's to delete"
     told = {event.reason for event in world.store.events()}
     assert {"OrphanRemoved", "OrphanReleased"} <= told
+
+
+def test_what_an_orphan_printed_goes_with_it_and_its_disk_stays(world: World) -> None:
+    world.host("a").apply(vm_yaml("first")).settle()
+    domain = _remove_by_force(world, "first")
+    world.run(lambda: not world.store.list(GPUClaim).items, timeout_s=SWEPT_S)
+    volumes = world.ports.connector.connect("simulated://a").volumes.list("default", prefix="hikube-")
+    assert [volume.name for volume in volumes if not volume.name.startswith("hikube-base-")] == [system_volume(domain)]
+
+
+def test_an_orphan_whose_pool_is_away_is_taken_home_all_the_same(world: World) -> None:
+    world.host("a").apply(vm_yaml("first")).settle()
+    domain = _remove_by_force(world, "first")
+    with world.fleet.host("a").peek() as state:
+        state.pools["default"].is_active = False
+    world.run(lambda: not world.store.list(GPUClaim).items, timeout_s=SWEPT_S)
+    assert _domain(world, domain) is DomainState.ABSENT
+    assert "OrphanRemoved" in {event.reason for event in world.store.events()}
 
 
 def test_a_gpu_that_is_busy_for_a_moment_when_its_orphan_goes_is_not_quarantined(world: World) -> None:

@@ -11,7 +11,6 @@ A complete image appears in one step (rename), so a process killed at any moment
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from provisioner.drivers.images.formats import HEAD_BYTES, recognise
 from provisioner.drivers.images.local_files import digest_of, path_of
 from provisioner.drivers.images.protocol import LocalImage
 from provisioner.drivers.volumes import Progress
+from provisioner.file_locks import file_lock
 from provisioner.model.clock import Clock
 from provisioner.model.errors import ImageError, ImageRefused, InvalidInput
 
@@ -113,10 +113,10 @@ class ImageCache:
     @contextmanager
     def _lock(self, url: str, progress: Progress | None) -> Iterator[None]:
         """Hold the URL's lock. Waits as long as its holder makes progress, and tells of it."""
-        partial = self._file_of(url, "partial")
-        with self._file_of(url, "lock").open("w") as file:
+        partial, lock = self._file_of(url, "partial"), file_lock(self._file_of(url, "lock"))
+        try:
             seen, patience_s = -1, 0.0
-            while not _locked(file.fileno()):
+            while not lock.try_acquire():
                 size = partial.stat().st_size if partial.exists() else 0
                 patience_s = self._limits.idle_s * self._limits.attempts if size != seen else patience_s - LOCK_POLL_S
                 if patience_s <= 0:
@@ -126,14 +126,8 @@ class ImageCache:
                 seen = size
                 self._clock.sleep(LOCK_POLL_S)
             yield
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        finally:
+            lock.release()
 
 
 def _flush(path: Path) -> None:

@@ -19,7 +19,7 @@ from provisioner.model.errors import NotFound
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_history import Outcome
 from provisioner.model.gpu_host import GPUHost
-from provisioner.model.metadata import Key, Resource
+from provisioner.model.metadata import Key, Resource, find_condition
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.store.protocol import Change, ChangeType, Event
 
@@ -42,7 +42,7 @@ class GPUClaimReconciler:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._owners: dict[Key, set[Key]] = {}
+        self._owners: dict[Key, dict[Key, None]] = {}
         self._settled: dict[str, set[str]] = {}
         """By the claim's uid: the steps that this process saw done."""
         self._released: set[Key] = set()
@@ -50,12 +50,13 @@ class GPUClaimReconciler:
     def reconcile(self, key: Key) -> float | None:
         """One pass over the claim of that name."""
         view = GPUClaimView(self._ports.store.get(GPUClaim, key.name), self._ports)
-        self._owners.setdefault(view.resource.spec.owner.key, set()).add(key)
+        self._owners.setdefault(view.resource.spec.owner.key, {})[key] = None
         if not view.resource.is_released:
-            if self._has_owner(view.resource):
+            why = self._why_ownerless(view.resource)
+            if not why:
                 return None
             view.write(released_at=self._ports.now())
-            view.tell("OrphanReleased", f"its owner {view.resource.spec.owner.key} is gone", warning=True)
+            view.tell("OrphanReleased", why, warning=True)
         return self._clean(view)
 
     def concerns(self, change: Change) -> tuple[Key, ...]:
@@ -122,15 +123,24 @@ class GPUClaimReconciler:
         except NotFound:
             return False
 
-    def _has_owner(self, claim: GPUClaim) -> bool:
+    def _why_ownerless(self, claim: GPUClaim) -> str:
+        """Why nobody will ever let go of it; empty if its owner does.
+
+        A Ready VM knows its GPUs. A claim for it that it does not know was made by a controller that had lost its lease.
+        """
         owner = claim.spec.owner
         kind = VMInstance if owner.kind == VMInstance.KIND else VirtualMachine
         try:
-            return self._ports.store.get(kind, owner.name, namespace=owner.namespace).metadata.uid == owner.uid
+            vm = self._ports.store.get(kind, owner.name, namespace=owner.namespace)
         except NotFound:
-            return False
+            return f"its owner {owner.key} is gone"
+        if vm.metadata.uid != owner.uid:
+            return f"its owner {owner.key} is gone"
+        ready, where = find_condition(vm.status.conditions, "Ready"), (claim.spec.host, claim.spec.address)
+        is_known = ready is None or ready.status != "True" or where in {(gpu.host, gpu.address) for gpu in vm.status.gpus}
+        return "" if is_known else f"its owner {owner.key} is Ready with other GPUs"
 
     def _forget(self, claim: GPUClaim) -> None:
         self._settled.pop(claim.metadata.uid, None)
         self._released.discard(claim.key)
-        self._owners.get(claim.spec.owner.key, set()).discard(claim.key)
+        self._owners.get(claim.spec.owner.key, {}).pop(claim.key, None)

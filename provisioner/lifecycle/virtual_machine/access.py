@@ -39,7 +39,11 @@ def read(view: VirtualMachineView) -> dict[str, str]:
 
 
 def write(view: VirtualMachineView, data: dict[str, str]) -> None:
-    """Replace the VM's keys."""
+    """Replace the VM's keys.
+
+    Raises:
+        NotFound: the VM was removed meanwhile; nothing is left of them then.
+    """
     metadata = Metadata(
         name=_name(view),
         namespace=view.resource.metadata.namespace,
@@ -47,7 +51,10 @@ def write(view: VirtualMachineView, data: dict[str, str]) -> None:
     )
     secret = Secret(metadata=metadata, spec=SecretSpec(data=data))
     try:
-        view.ports.store.create(secret)
+        created = view.ports.store.create(secret)
+        if not view.is_stored():  # whoever is removed takes along what is there, not what comes afterwards
+            view.ports.store.delete(created.key, uid=created.metadata.uid)
+            raise NotFound(f"{view.key} was removed", context={"key": str(view.key)})
     except AlreadyExists:
         known = _secret(view)
         view.ports.store.update(known.model_copy(update={"spec": secret.spec}))

@@ -5,6 +5,8 @@ The host's own passes find a death and quarantine the GPU (lifecycle/gpu_health.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.metadata import find_condition
 from provisioner.planning.gpu_health import health_of
@@ -22,4 +24,6 @@ def note_gpu_health(view: VirtualMachineView) -> None:
     health = health_of(view.resource.status.gpus, view.host)
     if not health.is_healthy and (before is None or before.status != "False" or before.message != health.message):
         view.tell("GPUDied", f"{health.message}; the VM runs on", warning=True)
-    view.write(view.condition(GPU_HEALTHY, "True" if health.is_healthy else "False", health.reason, health.message))
+    status: Literal["True", "False"] = "True" if health.is_healthy else "False"
+    if before is None or (before.status, before.reason, before.message) != (status, health.reason, health.message):
+        view.write(view.condition(GPU_HEALTHY, status, health.reason, health.message))

@@ -2,11 +2,15 @@
 
 Letting go is all that a VM does on its way down: the claim's own table (lifecycle/gpu_claim) resets, scrubs, verifies and
 restores, and only then deletes the claim. A claim of which no function was ever touched has nothing to clean and goes at once.
+
+A controller that was stopped in the middle of a pass, and lost its lease meanwhile, must not let go of what another has claimed
+for the same VM since: claims are listed before the VM is read again, and each is released as it was listed.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.errors import NotFound
@@ -28,14 +32,28 @@ def lost_claims(view: VirtualMachineView) -> tuple[str, ...]:
 
 
 def let_go(view: VirtualMachineView) -> None:
-    """The VM owns no GPU any more. May be repeated after a crash anywhere in it."""
-    for claim in view.claims():
-        if claim.status.functions:
-            released = claim.with_status(released_at=view.ports.now(), guest=_evidence(view, claim))
-            view.ports.store.update_status(released)
-        else:
-            with contextlib.suppress(NotFound):
-                view.ports.store.delete(claim.key, uid=claim.metadata.uid)
+    """The VM owns no GPU any more. May be repeated after a crash anywhere in it.
+
+    Raises:
+        Conflict: the VM or a claim is not what this pass saw any more; end the pass.
+    """
+    claims = view.claims()
+    if claims:
+        view.ensure_current()
+    for claim in claims:
+        with contextlib.suppress(NotFound):
+            if claim.status.functions:
+                released = claim.with_status(released_at=view.ports.now(), guest=_evidence(view, claim))
+                view.ports.store.update_status(released)
+            else:
+                view.ports.store.delete(claim.key, version=claim.metadata.resource_version)
+
+
+def take_back(view: VirtualMachineView, claims: Iterable[GPUClaim]) -> None:
+    """These, which this pass created and nobody has used, are gone."""
+    for claim in claims:
+        with contextlib.suppress(NotFound):
+            view.ports.store.delete(claim.key, uid=claim.metadata.uid)
 
 
 def _evidence(view: VirtualMachineView, claim: GPUClaim) -> GuestEvidence:

@@ -22,8 +22,10 @@ from provisioner.lifecycle.virtual_machine.attachments import release_disks
 from provisioner.lifecycle.virtual_machine.ending import state_at_end
 from provisioner.lifecycle.virtual_machine.goal import Goal, ended_by_itself, goal
 from provisioner.lifecycle.virtual_machine.gpu_condition import note_gpu_health
+from provisioner.lifecycle.virtual_machine.host_condition import look_after
 from provisioner.lifecycle.virtual_machine.publishing import PublicationWatch
 from provisioner.lifecycle.virtual_machine.record import keep_record
+from provisioner.lifecycle.virtual_machine.requests import note_request, start_count_anew
 from provisioner.lifecycle.virtual_machine.reserve import release_gpus
 from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
@@ -33,8 +35,10 @@ from provisioner.model.metadata import Key, find_condition
 from provisioner.model.virtual_machine import FINALIZER, REQUEST_ANNOTATION, Phase
 from provisioner.planning.restart import restart_required
 
+HEARD_CHECK_S = 60.0
+"""How often a Ready VM's domain is looked at where the host tells of its end; events can be lost, looking cannot."""
 CHECK_S = 15.0
-"""How often a Ready VM's domain is looked at; events can be lost, looking cannot."""
+"""The same where it does not, and for the first time after it became Ready."""
 STUCK_RETRY_S = 30.0
 FAILURES_MAX = 3
 FAILURE_BACKOFF_FIRST_S = 5.0
@@ -62,7 +66,7 @@ class Passes:
         wanted = goal(view.resource)
         if wanted is not Goal.GONE:
             view.ensure_finalizer(FINALIZER)
-            _start_count_anew(view)
+            start_count_anew(view)
         if wanted is Goal.GONE:
             return self._tear_down(view)
         if view.resource.status.unwinding:
@@ -87,7 +91,7 @@ class Passes:
             return self._watch_over(view)
         verdict = VIRTUAL_MACHINE.advance(view, settled=self._settled_of(view))
         if isinstance(verdict, Done):
-            _note_request(view, phase=Phase.READY, completed=False)
+            note_request(view, phase=Phase.READY, completed=False)
             note_gpu_health(view)
             view.tell("Ready", f"on host {view.resource.status.host} at {view.resource.status.address}")
             return CHECK_S
@@ -106,7 +110,7 @@ class Passes:
 
     def _watch_over(self, view: VirtualMachineView) -> float | None:
         """A Ready VM: does its domain still run, and does the spec still say what it was started with?"""
-        domain = view.look()
+        domain = look_after(view)
         if domain is None or domain.state is not DomainState.RUNNING:
             return self._ended(view, domain)
         note_gpu_health(view)
@@ -118,8 +122,11 @@ class Passes:
             view.write(view.condition("RestartRequired", "True", "SpecChanged", "; ".join(reasons)))
         elif find_condition(status.conditions, "RestartRequired"):
             view.write(view.condition("RestartRequired", "False", "UpToDate"))
-        _note_request(view, phase=Phase.READY, completed=False)
-        return CHECK_S
+        note_request(view, phase=Phase.READY, completed=False)
+        return self._next_look_s(view)
+
+    def _next_look_s(self, view: VirtualMachineView) -> float:
+        return HEARD_CHECK_S if self._ports.host_watch.hears(view.host.key) else CHECK_S
 
     def _ended(self, view: VirtualMachineView, domain: Domain | None) -> float | None:
         state = state_at_end(view, domain)
@@ -163,7 +170,7 @@ class Passes:
 
     def _stop(self, view: VirtualMachineView) -> float | None:
         if view.resource.status.phase is Phase.STOPPED and not view.resource.status.steps and not view.claims():
-            _note_request(view, phase=Phase.STOPPED)
+            note_request(view, phase=Phase.STOPPED)
             return None
         self._begin_stopping(view, Phase.STOPPING, "Stopped", "stopping")
         if again_s := self._unwind(view, keep_data=True):
@@ -230,32 +237,6 @@ class Passes:
         if find_condition(view.resource.status.conditions, "CleanedUp"):
             view.write(view.condition("CleanedUp", "True", "Done"))
         return None
-
-
-def _start_count_anew(view: VirtualMachineView) -> None:
-    """A new generation or a new request of the user ends a failure's hold."""
-    status = view.resource.status
-    request = view.resource.metadata.annotations.get(REQUEST_ANNOTATION, "")
-    is_new = status.observed_generation not in (0, view.resource.metadata.generation) or request != status.handled_request
-    if is_new and (status.consecutive_failures or status.phase is Phase.FAILED):
-        # A restart is noted when it is done; any other request is met by going on.
-        handled = status.handled_request if goal(view.resource) is Goal.RESTART else request
-        if status.unwinding:
-            view.write(consecutive_failures=0, unwinding="retry", handled_request=handled)
-            return
-        view.write(
-            consecutive_failures=0,
-            retry_after="",
-            phase=Phase.PENDING,
-            steps=(),
-            completed=False,
-            handled_request=handled,
-        )
-
-
-def _note_request(view: VirtualMachineView, *, phase: Phase, **changes: object) -> None:
-    request = view.resource.metadata.annotations.get(REQUEST_ANNOTATION, "")
-    view.write(phase=phase, handled_request=request, **changes)
 
 
 def _host_is_known(view: VirtualMachineView) -> bool:

@@ -37,7 +37,10 @@ class VirtualMachineReconciler:
         self._ports = ports
         self._passes = Passes(ports)
         self._hosts: dict[Key, str] = {}
-        self._waiting: set[Key] = set()
+        self._users: dict[tuple[str, str], Key] = {}
+        """VMs by namespace and the name that a disk knows its user by."""
+        self._waiting: dict[Key, None] = {}
+        """VMs that wait for capacity, in the order in which they began to; a set would have none that can be repeated."""
         self._offers = Offers()
         self._seen: dict[Key, _Seen] = {}
 
@@ -51,11 +54,11 @@ class VirtualMachineReconciler:
             return None
         self._ports.host_watch.know_machine(view.domain_name, key)
         again_s = self._passes.run(view)
-        self._hosts[key] = view.resource.status.host
+        self._is_on(key, view.resource.status.host)
         if _waits_for_capacity(view):
-            self._waiting.add(key)
+            self._waiting[key] = None
         else:
-            self._waiting.discard(key)
+            self._waiting.pop(key, None)
         return again_s
 
     def concerns(self, change: Change) -> tuple[Key, ...]:
@@ -72,8 +75,8 @@ class VirtualMachineReconciler:
             freed = tuple(self._waiting) if change.type is ChangeType.DELETED else ()
             return (resource.key, *freed) if is_news else ()
         if isinstance(resource, VMDisk) and resource.status.used_by:
-            namespace, user = resource.metadata.namespace, resource.status.used_by
-            return tuple(key for key in self._hosts if (key.namespace, user_name(key)) == (namespace, user))
+            user = self._users.get((resource.metadata.namespace, resource.status.used_by))
+            return (user,) if user is not None else ()
         if isinstance(resource, GPUHost):
             return tuple(self._waiting) if self._offers.may_help(change.type, resource) else ()
         if isinstance(resource, GPUClaim) and change.type is ChangeType.DELETED:
@@ -84,12 +87,19 @@ class VirtualMachineReconciler:
         """The VM's host."""
         return self._hosts.get(key, "")
 
+    def _is_on(self, key: Key, host: str) -> None:
+        if self._hosts.get(key) != host:
+            self._hosts[key] = host
+            self._users[key.namespace, user_name(key)] = key
+            self._ports.host_watch.machine_is_on(key, Key(GPUHost.KIND, "", host) if host else None)
+
     def _forget(self, key: Key) -> None:
         self._ports.host_watch.forget_machine(domain_name(key))
         self._passes.forget(key)
         self._hosts.pop(key, None)
+        self._users.pop((key.namespace, user_name(key)), None)
         self._seen.pop(key, None)
-        self._waiting.discard(key)
+        self._waiting.pop(key, None)
 
 
 def _waits_for_capacity(view: VirtualMachineView) -> bool:

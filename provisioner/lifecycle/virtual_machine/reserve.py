@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle
-from provisioner.lifecycle.virtual_machine.leases import let_go
+from provisioner.lifecycle.virtual_machine.leases import let_go, take_back
 from provisioner.lifecycle.virtual_machine.publishing import external_address_for
 from provisioner.lifecycle.virtual_machine.view import OWNER_LABEL, VirtualMachineView
-from provisioner.model.errors import AlreadyExists
+from provisioner.model.errors import AlreadyExists, Conflict, NotFound
 from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec
 from provisioner.model.gpu_host import GpuFacts, GPUHost, claim_name
 from provisioner.model.metadata import Metadata, find_condition
 from provisioner.model.virtual_machine import GpuAssignment
-from provisioner.planning.placement import NoPlacement, Placement, place
+from provisioner.planning.placement import NoPlacement, Placement
 from provisioner.planning.requests import PlacementRequest, request_for
 
 PLANS_MAX = 5
@@ -38,7 +38,7 @@ def reserve_gpus(view: VirtualMachineView) -> Verdict:
     request = _request(view)
     for _ in range(PLANS_MAX):
         with view.ports.snapshots.turn:
-            decision = place(request, view.ports.snapshots.take(view.ports.store, view.ports.tables))
+            decision = view.ports.snapshots.place(request, view.ports.store, view.ports.tables)
             if isinstance(decision, Placement) and _claim_all(view, decision):
                 return Done(_sentence(view))
         if isinstance(decision, NoPlacement):
@@ -90,7 +90,7 @@ def _is_planned(view: VirtualMachineView) -> bool:
     if scheduled is not None and scheduled.status == "True" and scheduled.observed_generation == generation:
         return True
     host = view.resource.status.host
-    decision = place(_request(view), view.ports.snapshots.take(view.ports.store, view.ports.tables))
+    decision = view.ports.snapshots.place(_request(view), view.ports.store, view.ports.tables)
     if isinstance(decision, Placement) and decision.host == host:
         view.write(view.condition("Scheduled", "True", "Done", _sentence(view)))
         return True
@@ -107,7 +107,7 @@ def _would_fit_elsewhere(view: VirtualMachineView) -> bool:
     """Whether only what an attempt without success left on its host keeps the VM from another one: that is undone then."""
     if not view.resource.status.host or view.resource.status.first_ready:
         return False
-    return isinstance(place(_request(view, host=""), view.ports.snapshots.take(view.ports.store, view.ports.tables)), Placement)
+    return isinstance(view.ports.snapshots.place(_request(view, host=""), view.ports.store, view.ports.tables), Placement)
 
 
 def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
@@ -115,19 +115,22 @@ def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
     store = view.ports.store
     host = store.get(GPUHost, placement.host)
     facts = {gpu.address: gpu for gpu in host.status.gpus}
-    for address in placement.gpus:
-        try:
-            store.create(_claim(view, host.metadata.name, facts[address]))
-        except AlreadyExists:
-            let_go(view)
-            return False
-    gpus = tuple(_assignment(host.metadata.name, facts[address]) for address in placement.gpus)
-    view.write(
-        view.condition("Scheduled", "True", "Done"),
-        host=host.metadata.name,
-        gpus=gpus,
-        external_address=external_address_for(view, host.metadata.name),
-    )
+    created: list[GPUClaim] = []
+    try:
+        for address in placement.gpus:
+            created.append(store.create(_claim(view, host.metadata.name, facts[address])))  # noqa: PERF401  # known one by one
+        view.write(
+            view.condition("Scheduled", "True", "Done"),
+            host=host.metadata.name,
+            gpus=tuple(_assignment(host.metadata.name, facts[address]) for address in placement.gpus),
+            external_address=external_address_for(view, host.metadata.name),
+        )
+    except AlreadyExists:
+        take_back(view, created)
+        return False
+    except (Conflict, NotFound):  # whoever wrote first has reserved for this VM, or it is gone
+        take_back(view, created)
+        raise
     view.tell("Scheduled", _sentence(view))
     return True
 

@@ -25,12 +25,12 @@ def make_private(path: str) -> None:
     make_directories(os.path.dirname(path))
     with _CREATION:
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         except FileExistsError:
             pass
         else:
-            os.fchmod(descriptor, 0o600)
             os.close(descriptor)
+            os.chmod(path, 0o600)
     for name in (path, f"{path}-wal", f"{path}-shm"):
         narrow(name)
 
@@ -48,7 +48,12 @@ def make_directories(directory: str) -> None:
 
 
 def narrow(path: str) -> None:
-    """Take from others what they may do with a file of this user; nothing happens to one that is absent or somebody else's."""
+    """Take from others what they may do with a file of this user; nothing happens to one that is absent or somebody else's.
+
+    Nor on a system without owners and modes: there the folder of the user is what keeps others out.
+    """
+    if not hasattr(os, "geteuid"):
+        return
     try:
         found = os.stat(path)
     except FileNotFoundError:

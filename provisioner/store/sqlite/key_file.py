@@ -95,11 +95,11 @@ class KeyFile:
         beside = f"{self.path}.new-{os.getpid()}"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside)
-        descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 with contextlib.suppress(PermissionError):
-                    os.fchmod(file.fileno(), 0o600)
+                    os.chmod(beside, 0o600)
                 file.write(_HEAD + "".join(f"{_PREFIX}{base64.b64encode(key.secret).decode()}\n" for key in keys))
                 file.flush()
                 os.fsync(file.fileno())
@@ -146,7 +146,10 @@ def _name(beside: str, path: str) -> None:
 
 
 def _flush_directory(path: str) -> None:
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Make the name last over a crash of the machine, where directories can be opened for that."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -129,10 +129,10 @@ class SqliteStore:
         with self._shelf() as mine:
             return semantics.update_status(mine, resource)
 
-    def delete(self, key: Key, *, uid: str = "") -> None:
+    def delete(self, key: Key, *, uid: str = "", version: str = "") -> None:
         """As Store says."""
         with self._shelf() as mine:
-            semantics.delete(mine, key, uid=uid, now=self._now())
+            semantics.delete(mine, key, uid=uid, version=version, now=self._now())
 
     def watch(self, since: str, *, timeout_s: float) -> tuple[Change, ...]:
         """As Store says; the time is real time, whatever the clock."""

@@ -34,7 +34,6 @@ class Later:
         self._clock = clock
         self._random = random
         self._jobs: dict[str, _Job] = {}
-        self._ghosts: list[_Job] = []
         self._wake: Callable[[Key], None] = lambda _: None
 
     def attach(self, wake: Callable[[Key], None]) -> None:
@@ -69,11 +68,11 @@ class Later:
 
     def next_due_s(self) -> float:
         """When the next job ends, by the monotonic clock."""
-        return min((job.due_s for job in (*self._jobs.values(), *self._ghosts) if not job.has_ended), default=float("inf"))
+        return min((job.due_s for job in self._jobs.values() if not job.has_ended), default=float("inf"))
 
     def tick(self) -> None:
         """End what is due. An exception that is no HikubeError is a crash, and passes."""
-        for job in (*self._jobs.values(), *self._ghosts):
+        for job in tuple(self._jobs.values()):
             if job.has_ended or self._clock.monotonic_s() < job.due_s:
                 continue
             job.has_ended = True
@@ -83,12 +82,3 @@ class Later:
                 job.error = error
             for waiter in sorted(job.waiters, key=str):
                 self._wake(waiter)
-        self._ghosts = [job for job in self._ghosts if not job.has_ended]
-
-    def heirs(self) -> Later:
-        """The jobs of the next process: none; but a call that was on its way to a host may still take effect."""
-        heir = Later(self._clock, self._random)
-        heir._ghosts = [
-            job for job in (*self._jobs.values(), *self._ghosts) if not job.has_ended and self._random.random() < 0.5
-        ]
-        return heir
