@@ -265,7 +265,7 @@ class Hypervisor(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the connection up. Idempotent."""
+        """Give up this caller's share of the connection. Idempotent; whoever else has one, or will, is not concerned."""
         ...
 
 

@@ -83,6 +83,7 @@ class GuestKit:
             hypervisor.devices.bind_vfio(address, timeout_s=10)
         parts.setdefault("disk", self.install(hypervisor))
         parts.setdefault("cdrom", self.insert_seed(hypervisor, self.seed() if seed is None else seed))
+        parts |= {"has_serial": True, "console_log": f"/var/lib/libvirt/default/{self.name}.log"}
         text = DomainText(self.name, "kvm", network="default", mac_address=MAC_ADDRESS, **parts)
         hypervisor.domains.define(text.text())
         hypervisor.domains.start(self.name, timeout_s=10)

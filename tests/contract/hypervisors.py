@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import threading
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from provisioner.drivers.hypervisor import Connector, DomainState, Hypervisor
 from provisioner.drivers.simulated.fleet import SimulatedFleet
 from provisioner.drivers.simulated.hypervisor import SimulatedConnector
 from provisioner.drivers.simulated.presets import EIGHT_H100, ONE_L40S
+from provisioner.model.examination import ScrubResult
 from provisioner.model.gpu_host import GpuFacts, GpuRule
 
 MARK_NAMESPACE = "https://hikube.cloud/xmlns/domain/1"
@@ -49,6 +51,12 @@ class Bench:
     """Let that many seconds pass."""
     kill: Callable[[str], None] | None = None
     """Let QEMU of that domain die."""
+    stage_scrub: Callable[[int, str, float], None] = field(default=lambda _status, _output, _takes_s: None)
+    """Have scrub commands end with that status, that output, after so many seconds, where they are not really run."""
+    restart_daemon: Callable[[], None] | None = None
+    """Let libvirtd die and start again."""
+    stopped_pool: Callable[[], AbstractContextManager[str]] | None = None
+    """Have a pool that is not active, for as long as the block takes; its name."""
     prefix: str = field(default_factory=lambda: f"hikube-contract-{next(_NUMBERS)}")
     """Everything that a test makes begins with it, and is removed after it."""
 
@@ -93,7 +101,7 @@ class Bench:
 
     def domain_xml(self, name: str, **parts: Any) -> str:
         """The XML of a small domain, marked as ours unless `owner_uid` is empty; see DomainText for the parts."""
-        return DomainText(name, self.domain_type, network=self.network, **parts).text()
+        return DomainText(name, self.domain_type, **{"network": self.network} | parts).text()
 
     def define(self, name: str, **parts: Any) -> str:
         """Define a small domain; its name."""
@@ -104,6 +112,13 @@ class Bench:
         """Define a small domain and start it; its name."""
         self.hypervisor.domains.start(self.define(name, **parts), timeout_s=LIMIT_S)
         return name
+
+    def scrub(
+        self, address: str, *, command: str, takes_s: float, status: int = 0, output: str = "", timeout_s: float = LIMIT_S
+    ) -> ScrubResult:
+        """Run the command; on a host that cannot run any, it ends as is said here that it does."""
+        self.stage_scrub(status, output, takes_s)
+        return self.hypervisor.devices.scrub(address, command=command, timeout_s=timeout_s)
 
     def state(self, name: str) -> DomainState:
         """What the domain is doing."""
@@ -137,10 +152,15 @@ class DomainText:
     image: str = ""
     """Path of a raw volume to boot from."""
     has_serial: bool = False
+    console_log: str = ""
+    """Path of the file that keeps what the serial port says."""
     cdrom: str = ""
     """Path of an ISO volume; the drive `sda` is there, empty, without it."""
     has_cdrom: bool = False
     mac_address: str = "52:54:00:00:00:01"
+    firmware: str = ""
+    filter_name: str = ""
+    """Of the interface."""
 
     def text(self) -> str:
         """As libvirt takes it."""
@@ -154,7 +174,8 @@ class DomainText:
             ET.SubElement(metadata, f"{{{MARK_NAMESPACE}}}vm", uid=self.owner_uid, name=f"contract/{self.name}")
         ET.SubElement(root, "memory", unit="MiB").text = str(self.memory_mib)
         ET.SubElement(root, "vcpu").text = "1"
-        ET.SubElement(ET.SubElement(root, "os"), "type", arch="x86_64", machine="q35").text = "hvm"
+        system = ET.SubElement(root, "os", {"firmware": self.firmware} if self.firmware else {})
+        ET.SubElement(system, "type", arch="x86_64", machine="q35").text = "hvm"
         ET.SubElement(ET.SubElement(root, "features"), "acpi")
         self._devices(ET.SubElement(root, "devices"))
         return ET.tostring(root, encoding="unicode")
@@ -171,10 +192,14 @@ class DomainText:
             interface = ET.SubElement(devices, "interface", type="network")
             ET.SubElement(interface, "mac", address=self.mac_address)
             ET.SubElement(interface, "source", network=self.network)
+            if self.filter_name:
+                ET.SubElement(interface, "filterref", filter=self.filter_name)
         for function in self.functions:
             _hostdev(devices, function)
         if self.has_serial:
-            ET.SubElement(devices, "serial", type="pty")
+            serial = ET.SubElement(devices, "serial", type="pty")
+            if self.console_log:
+                ET.SubElement(serial, "log", file=self.console_log, append="off")
         ET.SubElement(devices, "memballoon", model="none")
 
 
@@ -206,6 +231,15 @@ def simulated_bench() -> Bench:
     fleet = SimulatedFleet(clock, seed=1)
     host = fleet.add_host("a", ONE_L40S)
     fleet.add_host("b", EIGHT_H100).set_link("down")
+
+    @contextmanager
+    def stopped_pool() -> Iterator[str]:
+        with host.peek() as state:
+            state.pools["default"].is_active = False
+        yield "default"
+        with host.peek() as state:
+            state.pools["default"].is_active = True
+
     return Bench(
         host.uri,
         SimulatedConnector(fleet),
@@ -214,12 +248,15 @@ def simulated_bench() -> Bench:
         dead_uri="simulated://b",
         wait=clock.advance,
         kill=host.kill_qemu,
+        restart_daemon=host.restart_daemon,
+        stopped_pool=stopped_pool,
+        stage_scrub=lambda status, output, takes_s: host.end_scrubs(status=status, output=output, takes_s=takes_s),
     )
 
 
 LIBVIRT_TEST_GAPS = frozenset(
     {"volumes.upload", "volumes.resize", "volumes.capacity", "volumes.lock", "devices", "domains.eject", "inventory.prove_kvm"}
-    | {"console.tail", "console.attach", "networks.filters", "networks.publish"}
+    | {"console.tail", "console.attach", "networks.filters", "networks.publish", "domains.start.refusals"}
 )
 """What libvirt's test driver has no code for; it also knows no exclusive devices."""
 

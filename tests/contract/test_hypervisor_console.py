@@ -28,6 +28,34 @@ class TestConsole:
         name = bench.start(bench.name())
         assert len(bench.hypervisor.console.tail(name, limit_bytes=10).encode()) <= 10
 
+    def test_what_was_printed_outlives_the_stop_and_goes_with_its_file(self, bench):
+        name, log = logging_domain(bench)
+        console, volumes = bench.hypervisor.console, bench.hypervisor.volumes
+        bench.until(lambda: console.tail(name, limit_bytes=4000) != "")
+        assert [volume.name for volume in volumes.list(bench.pool, prefix=log)] == [log]
+        bench.hypervisor.domains.destroy(name, timeout_s=LIMIT_S)
+        assert console.tail(name, limit_bytes=4000) != ""
+        volumes.delete(bench.pool, log)
+        assert console.tail(name, limit_bytes=4000) == ""
+
+    def test_what_was_printed_is_begun_anew_with_each_start(self, bench):
+        name, _ = logging_domain(bench)
+        console, domains = bench.hypervisor.console, bench.hypervisor.domains
+        bench.until(lambda: console.tail(name, limit_bytes=4000) != "")
+        first = console.tail(name, limit_bytes=4000)
+        domains.destroy(name, timeout_s=LIMIT_S)
+        domains.start(name, timeout_s=LIMIT_S)
+        bench.until(lambda: console.tail(name, limit_bytes=4000) != "")
+        assert console.tail(name, limit_bytes=4000) == first
+
+    def test_the_file_stays_when_the_domain_goes_and_nobody_reads_it_any_more(self, bench):
+        name, log = logging_domain(bench)
+        bench.until(lambda: bench.hypervisor.console.tail(name, limit_bytes=4000) != "")
+        bench.hypervisor.domains.destroy(name, timeout_s=LIMIT_S)
+        bench.hypervisor.domains.undefine(name)
+        assert bench.hypervisor.console.tail(name, limit_bytes=4000) == ""
+        assert bench.hypervisor.volumes.find(bench.pool, log) is not None
+
     def test_what_is_typed_comes_back(self, bench):
         name = echoing_domain(bench)
         with bench.hypervisor.console.attach(name) as session:
@@ -95,6 +123,16 @@ class TestConsole:
             session.read(timeout_s=0)
         with pytest.raises(HostUnreachable):
             session.write(b"x")
+
+
+def logging_domain(bench: Bench) -> tuple[str, str]:
+    """A running domain whose guest greets on its serial port, and the volume that keeps what it says."""
+    bench.needs("console.tail", "volumes.upload")
+    name, content = bench.name(), echo_disk()
+    image = bench.hypervisor.volumes.upload(bench.pool, f"{name}.img", io.BytesIO(content), size_bytes=len(content))
+    log = f"{name}-console.log"
+    folder = image.path.rsplit("/", 1)[0]
+    return bench.start(name, image=image.path, has_serial=True, console_log=f"{folder}/{log}"), log
 
 
 def echoing_domain(bench: Bench) -> str:

@@ -155,7 +155,7 @@ class TestSimulatedEvents:
         assert ear.kinds() == [LOST]
 
     def test_a_connection_that_we_close_tells_nothing_more(self, connector, host, ear) -> None:
-        connector.connect(host.uri).close()
+        connector.hang_up()
         host.lose(next(iter(_addresses(host))))
         host.set_link("down")
         assert ear.told == []

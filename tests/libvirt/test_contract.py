@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
@@ -14,6 +16,8 @@ from tests.contract.test_hypervisor import TestConnector, TestInventory
 from tests.contract.test_hypervisor_console import TestConsole
 from tests.contract.test_hypervisor_domains import TestDomains
 from tests.contract.test_hypervisor_events import TestEvents
+from tests.contract.test_hypervisor_heirs import TestHeirsOfConnections, TestHeirsOfDomains
+from tests.contract.test_hypervisor_heirs_of_parts import TestHeirsOfNetworks, TestHeirsOfVolumes
 from tests.contract.test_hypervisor_networks import TestNetworks
 from tests.contract.test_hypervisor_records import TestRecords
 from tests.contract.test_hypervisor_volumes import TestVolumes
@@ -23,6 +27,10 @@ __all__ = [
     "TestConsole",
     "TestDomains",
     "TestEvents",
+    "TestHeirsOfConnections",
+    "TestHeirsOfDomains",
+    "TestHeirsOfNetworks",
+    "TestHeirsOfVolumes",
     "TestInventory",
     "TestNetworks",
     "TestRecords",
@@ -32,12 +40,27 @@ __all__ = [
 
 @pytest.fixture
 def bench(daemon, connector) -> Iterator[Bench]:
+    @contextmanager
+    def stopped_pool() -> Iterator[str]:
+        name = f"stopped-{uuid4().hex[:8]}"
+        daemon.make_pool(name)
+        virsh = ["virsh", "--connect", daemon.uri]
+        subprocess.run([*virsh, "pool-destroy", name], check=True, capture_output=True)
+        yield name
+        subprocess.run([*virsh, "pool-undefine", name], check=True, capture_output=True)
+
+    def restart_daemon() -> None:
+        daemon.kill_libvirtd()
+        daemon.start_libvirtd()
+
     made = Bench.for_host(
         daemon.uri,
         connector,
         domain_type="qemu",
         dead_uri="qemu+unix:///system?socket=/nonexistent/libvirt-sock",
         kill=daemon.kill_qemu,
+        restart_daemon=restart_daemon,
+        stopped_pool=stopped_pool,
         lan="lan",
         gaps=frozenset({"devices", "networks.publish"}),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from provisioner.drivers.simulated.console_log import log_volume
 from provisioner.drivers.simulated.link import Link
 from provisioner.drivers.simulated.state import Boot, DomainRecord, HostState
 from provisioner.model.errors import Conflict, HikubeError, HostUnreachable, NotFound
@@ -28,7 +29,7 @@ class SimulatedConsole:
         self._link = link
 
     def tail(self, name: str, *, limit_bytes: int) -> str:
-        """See the protocol. Nothing is kept of a domain that has stopped."""
+        """See the protocol. Kept in the file that the domain's definition names, and gone with that file."""
         with self._link.call("console.tail", subject=name) as state:
             text = _text(state, name, now_s=self._link.host.world.clock.now_s())
         return text.encode()[-limit_bytes:].decode(errors="replace") if limit_bytes > 0 else ""
@@ -129,16 +130,17 @@ class SimulatedConsoleSession:
 
 def _text(state: HostState, name: str, *, now_s: float) -> str:
     record = state.domains.get(name)
-    if record is None or record.live is None or not record.live.has_console:
+    if record is None or log_volume(state, (record.live or record.config).console_log) is None:
         return ""
     return _printed(record, now_s=now_s)[1]
 
 
 def _printed(record: DomainRecord, *, now_s: float) -> tuple[str, str]:
-    """The boot that runs, and all that it printed by now. Grows at its end only."""
-    boot = record.boot
+    """The boot that runs, or else the last one, and all that it printed by now. Grows at its end only."""
+    boot = record.boot or record.last_boot
     if boot is None:
         return "", ""
+    now_s = now_s if record.is_running else record.ended_s
     if boot.console:
         return boot.id, _BEFORE + boot.console
     lines = sorted([*_progress(boot, name=record.config.name), *boot.echoed], key=lambda line: line[0])

@@ -62,8 +62,8 @@ class SimulatedDevices:
             if inside.why_not:
                 raise Unsupported(f"No command can be run on {state.name}", why=inside.why_not)
             _refuse_used(state, function, doing="scrubbed")
-            run = ScrubRun(self._link.host.world.clock.now_s(), address, command.replace("{address}", address))
-            inside.note_scrub(run)
+            done = command.replace("{address}", address)
+            inside.note_scrub(ScrubRun(self._link.host.world.clock.now_s(), address, done, inside.scrub_status))
             result = ScrubResult(
                 exit_status=inside.scrub_status, output_tail=inside.scrub_output, duration_s=inside.scrub_takes_s
             )

@@ -71,6 +71,7 @@ def _domain(root: ET.Element) -> DomainConfig:
         vcpus=int(root.findtext("vcpu", "1")),
         on_reboot=root.findtext("on_reboot", "restart"),
         has_console=devices.find("serial") is not None,
+        console_log=_console_log(devices),
         firmware=_firmware(root),
         hugepage_kib=_hugepage_kib(root),
         memory_of_node_mib=_memory_of_nodes(root),
@@ -127,6 +128,11 @@ def _disk(disk: ET.Element) -> DiskDevice:
         pool=source.get("pool", ""),
         volume=source.get("volume", ""),
     )
+
+
+def _console_log(devices: ET.Element) -> str:
+    log = devices.find("serial/log")
+    return "" if log is None else log.attrib["file"]
 
 
 def _firmware(root: ET.Element) -> str:

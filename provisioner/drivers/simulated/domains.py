@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provisioner.drivers.hypervisor import Domain, DomainState
 from provisioner.drivers.simulated import booting, starting
+from provisioner.drivers.simulated.console_log import begin_log
 from provisioner.drivers.simulated.domain_xml import parse_domain
 from provisioner.drivers.simulated.link import Link
 from provisioner.drivers.simulated.state import DiskDevice, DomainConfig, DomainRecord, HostState
@@ -35,10 +36,12 @@ class SimulatedDomains:
             record = _known(state, name)
             if record.is_running:
                 return
+            record.state = DomainState.OFF  # also of one that crashed, and also if this start fails
             starting.check(state, record.config)
             record.live = record.config
             record.state = DomainState.RUNNING
             record.starts += 1
+            begin_log(state, record.live)
             booting.boot(state, record, world=self._link.host.world)
 
     def shutdown(self, name: str) -> None:
@@ -57,7 +60,7 @@ class SimulatedDomains:
         with self._link.call("domains.destroy", subject=name, limit_s=timeout_s) as state:
             record = state.domains.get(name)
             if record is not None and record.is_running:
-                record.stop(DomainState.OFF)
+                record.stop(DomainState.OFF, at_s=self._link.host.world.clock.now_s())
 
     def undefine(self, name: str) -> None:
         """See the protocol."""

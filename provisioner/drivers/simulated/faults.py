@@ -107,6 +107,8 @@ class Call:
     """When it began, by the monotonic clock."""
     went_well: bool = False
     """False while it runs, and when it raised."""
+    error: str = ""
+    """Class of the HikubeError that it raised."""
 
 
 class CallLog:
@@ -125,6 +127,11 @@ class CallLog:
         """Keep it; the oldest is dropped when there are too many."""
         self._calls.append(call)
         return call
+
+    @property
+    def newest(self) -> Call | None:
+        """The call that began last."""
+        return self._calls[-1] if self._calls else None
 
     def names(self, pattern: str = "*", *, host: str = "*") -> tuple[str, ...]:
         """Names of the calls that match."""

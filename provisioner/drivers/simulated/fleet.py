@@ -32,9 +32,7 @@ _DEFAULT_TIMING = Timing()
 class SimulatedFleet:
     """Hosts, and what they share."""
 
-    def __init__(
-        self, clock: Clock, *, seed: int = 0, timing: Timing = _DEFAULT_TIMING, faults: Faults | None = None
-    ) -> None:
+    def __init__(self, clock: Clock, *, seed: int = 0, timing: Timing = _DEFAULT_TIMING, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
         self.calls = CallLog()
         self._world = World(clock=clock, chance=Chance(seed), timing=timing, faults=self.faults, calls=self.calls)

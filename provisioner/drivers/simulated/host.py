@@ -22,10 +22,16 @@ from provisioner.drivers.simulated.state import DomainRecord, GuestBehaviour, Ho
 from provisioner.drivers.simulated.storage import Storage
 from provisioner.drivers.simulated.watchers import Watchers
 from provisioner.drivers.simulated.world import World
-from provisioner.model.errors import HostTimeout, HostUnreachable, NotFound
+from provisioner.model.errors import HikubeError, HostTimeout, HostUnreachable, NotFound
 
 DEFAULT_LIMIT_S = 30.0
 """How long a call without a limit of its own waits for a host that hangs."""
+_BESIDE_LIBVIRT = (
+    *(f"devices.{name}" for name in ("bind_vfio", "restore", "reset", "scrub")),
+    *(f"networks.{name}" for name in ("publish", "withdraw", "filters_bridges")),
+    *("inventory.examine", "guests."),
+)
+"""What begins with these takes another way than libvirt's connection, and tells nothing of it when it fails."""
 
 
 class SimulatedHost(Mishaps):
@@ -46,17 +52,20 @@ class SimulatedHost(Mishaps):
             HostUnreachable: the host is down.
             HostTimeout: it hangs, or the call takes longer than `limit_s`; in the latter case it takes effect.
         """
+        record = self.world.calls.add(Call(self.name, name, subject, self.world.clock.monotonic_s()))
         try:
-            with self._answered(name, subject=subject, limit_s=limit_s) as state:
+            with self._answered(record, limit_s=limit_s) as state:
                 yield state
-        except HostUnreachable as error:
-            self.watchers.lose(str(error))
+        except HikubeError as error:
+            record.error = type(error).__name__
+            if isinstance(error, HostUnreachable) and not name.startswith(_BESIDE_LIBVIRT):
+                self.watchers.lose(str(error))
             raise
 
     @contextmanager
-    def _answered(self, name: str, *, subject: str, limit_s: float) -> Iterator[HostState]:
-        record = self.world.calls.add(Call(self.name, name, subject, self.world.clock.monotonic_s()))
-        fault = self.world.faults.take(host=self.name, call=name, subject=subject)
+    def _answered(self, record: Call, *, limit_s: float) -> Iterator[HostState]:
+        name = record.name
+        fault = self.world.faults.take(host=self.name, call=name, subject=record.subject)
         self._fail_before(fault)
         takes_s = self.world.timing.calls.get(name, 0.0)
         self.spend(min(takes_s, limit_s))
@@ -81,11 +90,25 @@ class SimulatedHost(Mishaps):
             state.settle(self.world.clock.now_s())
             yield state
 
+    def notice(self) -> None:
+        """Tell whoever listens on this handle what others did to the host; nothing where nobody listens.
+
+        Raises:
+            HostUnreachable, HypervisorError: it is gone, or see Storage.
+        """
+        if not self.watchers.are_there:
+            return
+        with self._open(only_if_there=True) as state:
+            state.settle(self.world.clock.now_s())
+            is_down = state.link == "down"
+        if is_down:
+            self.watchers.lose("connection reset by peer")
+
     @contextmanager
-    def _open(self) -> Iterator[HostState]:
+    def _open(self, *, only_if_there: bool = False) -> Iterator[HostState]:
         news: tuple[HostEvent, ...] = ()
         try:
-            with self._storage.open() as state:
+            with self._storage.open(only_if_there=only_if_there) as state:
                 try:
                     yield state
                 finally:
@@ -122,7 +145,7 @@ class SimulatedHost(Mishaps):
         with self.peek() as state:
             record = _running(state, domain)
             if record.live is not None and record.live.on_reboot == "destroy":
-                record.stop(DomainState.OFF)
+                record.stop(DomainState.OFF, at_s=self.world.clock.now_s())
             else:
                 booting.boot(state, record, world=self.world)
 
@@ -148,12 +171,20 @@ class SimulatedHost(Mishaps):
         with self.peek() as state:
             state.wires.publications.clear()
 
+    def restart_daemon(self) -> None:
+        """libvirtd ends and starts: connections are lost, domains run on, and it is forgotten which of the others crashed."""
+        self.watchers.lose("end of file while reading data")
+        with self.peek() as state:
+            for record in state.domains.values():
+                if record.state is DomainState.CRASHED:
+                    record.state = DomainState.OFF
+
     def reboot(self) -> None:
         """The host itself reboots: connections and guests are gone, every device is on the kernel's choice."""
         self.watchers.lose("connection reset by peer")
         with self.peek() as state:
             for record, _ in state.running():
-                record.stop(DomainState.OFF)
+                record.stop(DomainState.OFF, at_s=self.world.clock.now_s())
             state.host_boots += 1
             state.wires.publications.clear()
             for function in state.functions.values():

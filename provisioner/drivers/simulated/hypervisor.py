@@ -35,9 +35,9 @@ class SimulatedHypervisor:
         self.records: Records = SimulatedRecords(self._link)
 
     @property
-    def is_closed(self) -> bool:
-        """Whether it was given up."""
-        return self._link.is_closed
+    def is_alive(self) -> bool:
+        """Whether the connection was neither ended nor lost."""
+        return self._link.is_alive
 
     def subscribe(self, listener: Listener) -> None:
         """See the protocol."""
@@ -47,7 +47,10 @@ class SimulatedHypervisor:
                 watchers.add(self._link, listener, state=state)
 
     def close(self) -> None:
-        """See the protocol."""
+        """See the protocol. The connection itself stays open: others share it, and later callers will."""
+
+    def hang_up(self) -> None:
+        """End the connection for everybody who shares it; nobody is told."""
         self._link.is_closed = True
         self._link.host.watchers.drop(self._link)
 
@@ -65,6 +68,13 @@ class SimulatedConnector:
         host = self._fleet.at(uri)
         with host.call("connect"), self._lock:
             known = self._open.get(host.uri)
-            if known is None or known.is_closed:
+            if known is None or not known.is_alive:
                 known = self._open[host.uri] = SimulatedHypervisor(host)
             return known
+
+    def hang_up(self) -> None:
+        """Close every connection, as the end of a process does: no call is made."""
+        with self._lock:
+            opened, self._open = self._open, {}
+        for hypervisor in opened.values():
+            hypervisor.hang_up()

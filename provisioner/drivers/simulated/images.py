@@ -21,6 +21,7 @@ from provisioner.model.errors import ImageError, ImageRefused, InvalidInput
 _SCHEMES = ("http://", "https://", "file://")
 _FORMATS = ("qcow2", "raw")
 _QCOW2_HEADER = struct.Struct(">4sIQIIQIIQQIIQ")
+_END_OF_EXTENSIONS = bytes(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class SimulatedImages:
         if not path.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
             header = _QCOW2_HEADER.pack(b"QFI\xfb", 2, 0, 0, 16, image.virtual_size_bytes, 0, 0, 0, 0, 0, 0, 0)
-            body = header if image.format == "qcow2" else b""
+            body = header + _END_OF_EXTENSIONS if image.format == "qcow2" else b""
             draft = path.with_suffix(f".{threading.get_ident()}")
             draft.write_bytes((body + url.encode()).ljust(image.size_bytes, b"\0")[: image.size_bytes])
             draft.replace(path)  # at once: another thread must not meet half a file

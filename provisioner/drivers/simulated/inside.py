@@ -16,6 +16,7 @@ class ScrubRun:
     address: str
     command: str
     """As it was run: the address is in it."""
+    exit_status: int = 0
 
 
 @dataclass(slots=True)

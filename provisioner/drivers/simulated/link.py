@@ -1,4 +1,4 @@
-"""One open connection to a simulated host: calls go through it until it is closed."""
+"""One open connection to a simulated host: calls go through it until it is closed, or lost. A lost one stays dead."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ class Link:
     def __init__(self, host: SimulatedHost) -> None:
         self.host = host
         self.is_closed = False
+        self._losses = host.watchers.losses
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether calls can go through it."""
+        return not self.is_closed and self.host.watchers.losses == self._losses
 
     def call(self, name: str, *, subject: str = "", limit_s: float = DEFAULT_LIMIT_S) -> AbstractContextManager[HostState]:
         """See SimulatedHost.call.
 
         Raises:
-            HostUnreachable: the connection was closed.
+            HostUnreachable: the connection was closed, or is lost.
         """
-        if self.is_closed:
-            raise HostUnreachable(f"The connection to host {self.host.name} is closed", context={"host": self.host.uri})
+        if not self.is_alive:
+            how = "closed" if self.is_closed else "lost"
+            raise HostUnreachable(f"The connection to host {self.host.name} is {how}", context={"host": self.host.uri})
         return self.host.call(name, subject=subject, limit_s=limit_s)

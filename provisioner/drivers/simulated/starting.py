@@ -42,6 +42,8 @@ def check(state: HostState, config: DomainConfig) -> None:
         if not disk.is_empty:
             found = find_volume(state, disk)
             _check_volume(state, config, None if found is None else found[1], named=disk.path or f"{disk.pool}/{disk.volume}")
+            if found is not None and not disk.is_cdrom:
+                _check_lock(state, config, found[1])
     _check_memory(state, config)
     for function in functions:
         _check_group(state, config, function)
@@ -113,6 +115,15 @@ def _check_volume(state: HostState, config: DomainConfig, volume: VolumeState | 
     if volume.base:
         pool = next(pool for pool in state.pools.values() if pool.volumes.get(volume.name) is volume)
         _check_volume(state, config, pool.volumes.get(volume.base), named=f"{pool.path}/{volume.base}")
+
+
+def _check_lock(state: HostState, config: DomainConfig, volume: VolumeState) -> None:
+    """QEMU locks what it writes to; what lies below an overlay it only reads."""
+    for _, live in state.running():
+        for disk in live.disks:
+            found = None if disk.is_cdrom or disk.is_empty else find_volume(state, disk)
+            if found is not None and found[1] is volume:
+                raise _refusal(config, 'Failed to get "write" lock: is another process using the image?', volume=volume.name)
 
 
 def _check_memory(state: HostState, config: DomainConfig) -> None:

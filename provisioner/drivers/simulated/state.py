@@ -133,6 +133,8 @@ class DomainConfig:
     vcpus: int
     on_reboot: str
     has_console: bool
+    console_log: str = ""
+    """Path of the file that holds what the guest prints; empty: nothing is kept."""
     firmware: str = "bios"
     hugepage_kib: int = 0
     """0: ordinary pages."""
@@ -187,6 +189,10 @@ class DomainRecord:
     starts: int = 0
     boots: int = 0
     boot: Boot | None = None
+    last_boot: Boot | None = None
+    """The one that ended last."""
+    ended_s: float = 0.0
+    """When that was."""
     ends_s: float | None = None
     """When it will have stopped, for what was set off: a shutdown, or a death that was staged."""
     ends_as: DomainState = DomainState.OFF
@@ -202,8 +208,9 @@ class DomainRecord:
         """Whether QEMU runs."""
         return self.state is DomainState.RUNNING
 
-    def stop(self, state: DomainState) -> None:
+    def stop(self, state: DomainState, *, at_s: float) -> None:
         """QEMU has gone; passed devices stay on the driver that they have."""
+        self.last_boot, self.ended_s = self.boot, at_s
         self.state, self.live, self.boot, self.ends_s = state, None, None, None
         self.console_holder = 0
 
@@ -249,7 +256,7 @@ class HostState:
         """Let happen whatever was due by now."""
         for record in self.domains.values():
             if record.is_running and record.ends_s is not None and now_s >= record.ends_s:
-                record.stop(record.ends_as)
+                record.stop(record.ends_as, at_s=record.ends_s)
 
     def running(self) -> list[tuple[DomainRecord, DomainConfig]]:
         """The running domains with the hardware that they were started with."""

@@ -7,8 +7,6 @@ the new state, never half of one.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,14 +17,19 @@ from typing import Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from provisioner.drivers.simulated.state import HostState
+from provisioner.file_locks import file_lock
 from provisioner.model.errors import HostUnreachable, HypervisorError
 
 
 class Storage(Protocol):
     """Keeps the state of one host."""
 
-    def open(self) -> AbstractContextManager[HostState]:
-        """The state, to be read and changed inside the block. Blocks must not be nested."""
+    def open(self, *, only_if_there: bool = False) -> AbstractContextManager[HostState]:
+        """The state, to be read and changed inside the block; made if it is not there. Blocks must not be nested.
+
+        Raises:
+            HostUnreachable: it cannot be had; with `only_if_there` also if it would have to be made.
+        """
         ...
 
 
@@ -38,7 +41,7 @@ class MemoryStorage:
         self._lock = threading.Lock()
 
     @contextmanager
-    def open(self) -> Iterator[HostState]:
+    def open(self, *, only_if_there: bool = False) -> Iterator[HostState]:
         """See Storage."""
         with self._lock:
             yield self._state
@@ -51,17 +54,20 @@ class FileStorage:
         self._path = path
         self._first = first
         self._lock = threading.Lock()
+        self._between_processes = file_lock(f"{path}.lock")
 
     @contextmanager
-    def open(self) -> Iterator[HostState]:
+    def open(self, *, only_if_there: bool = False) -> Iterator[HostState]:
         """See Storage.
 
         Raises:
             HostUnreachable: the file cannot be read or written.
             HypervisorError: it holds no state of a simulated host.
         """
-        with self._lock, self._file_lock():
+        with self._lock, self._file_lock(only_if_there=only_if_there):
             before = self._read()
+            if before is None and only_if_there:
+                raise self._unreachable("there is no such file")
             state = self._first() if before is None else _decode(before, path=self._path)
             try:
                 yield state
@@ -71,17 +77,17 @@ class FileStorage:
                     self._write(after)
 
     @contextmanager
-    def _file_lock(self) -> Iterator[None]:
+    def _file_lock(self, *, only_if_there: bool) -> Iterator[None]:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if not only_if_there:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._between_processes.acquire()
         except OSError as error:
             raise self._unreachable(error) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(descriptor)
+            self._between_processes.release()
 
     def _read(self) -> bytes | None:
         try:
@@ -99,7 +105,7 @@ class FileStorage:
         except OSError as error:
             raise self._unreachable(error) from error
 
-    def _unreachable(self, error: OSError) -> HostUnreachable:
+    def _unreachable(self, error: OSError | str) -> HostUnreachable:
         return HostUnreachable(f"The state of the simulated host in {self._path} is not to be had", why=str(error))
 
 

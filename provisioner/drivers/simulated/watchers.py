@@ -48,6 +48,13 @@ class Watchers:
         self._lock = threading.Lock()
         self._listeners: dict[tuple[object, Listener], None] = {}
         self._seen: _Sight | None = None
+        self.losses = 0
+        """How often every connection to the host was lost; one that was opened before the last time is dead."""
+
+    @property
+    def are_there(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
 
     def has(self, connection: object, listener: Listener) -> bool:
         """Whether it is subscribed."""
@@ -83,5 +90,6 @@ class Watchers:
         """Every connection to the host is lost."""
         with self._lock:
             listeners, self._listeners = tuple(self._listeners), {}
+            self.losses += 1
         for _, listener in listeners:
             listener(HostEvent(HostEventKind.CONNECTION_LOST, why))

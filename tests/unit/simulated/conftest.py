@@ -24,9 +24,14 @@ class Lab:
     clock: ManualClock
     fleet: SimulatedFleet
     host: SimulatedHost
-    hypervisor: Hypervisor
+    connector: SimulatedConnector
     guests: SimulatedGuests
     kit: GuestKit
+
+    @property
+    def hypervisor(self) -> Hypervisor:
+        """An open connection: the one that is shared, or a new one when that was lost."""
+        return self.connector.connect(self.host.uri)
 
     @property
     def door(self) -> GuestDoor:
@@ -49,4 +54,4 @@ def lab() -> Lab:
     clock = ManualClock()
     fleet = SimulatedFleet(clock)
     host = fleet.add_host("a")
-    return Lab(clock, fleet, host, SimulatedConnector(fleet).connect(host.uri), SimulatedGuests(fleet), GuestKit())
+    return Lab(clock, fleet, host, SimulatedConnector(fleet), SimulatedGuests(fleet), GuestKit())

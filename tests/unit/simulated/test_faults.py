@@ -98,7 +98,8 @@ def test_every_call_is_in_the_log_with_how_it_went(lab):
     define(lab)
     with pytest.raises(HostTimeout):
         lab.hypervisor.domains.look("g")
-    assert [(call.name, call.subject, call.went_well) for call in lab.fleet.calls] == [
+    calls = [call for call in lab.fleet.calls if call.name != "connect"]
+    assert [(call.name, call.subject, call.went_well) for call in calls] == [
         ("domains.define", "g", True),
         ("domains.look", "g", False),
     ]

@@ -47,8 +47,6 @@ def test_a_guest_comes_up_in_stages(lab):
 
 def test_the_console_tells_the_same_story(lab):
     lab.kit.start(lab.hypervisor)
-    with lab.host.peek() as state:
-        state.domains["g"].live.has_console = True
     early = lab.hypervisor.console.tail("g", limit_bytes=4000)
     lab.clock.advance(LONG_S)
     late = lab.hypervisor.console.tail("g", limit_bytes=4000)
