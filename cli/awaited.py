@@ -14,7 +14,7 @@ from provisioner.model.suggestions import nearest
 
 STATUSES = ("True", "False", "Unknown")
 DISK_PHASES = ("Pending", "Bound", "Ready", "Failed", "Deleting")
-OF_MACHINES = ("GPUHealthy", "Published", "RestartRequired", "CleanedUp")
+OF_MACHINES = ("HostReachable", "GPUHealthy", "Published", "RestartRequired", "CleanedUp")
 OF_DISKS = ("Grown", "CleanedUp")
 """Conditions that no step sets."""
 _FOR = re.compile(r"(?:(?P<what>condition|phase)=)?(?P<name>[A-Za-z]+)(?:=(?P<value>[A-Za-z]+))?")

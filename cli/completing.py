@@ -11,6 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 BUDGET_S = 1.0
+TROUBLES = (
+    *("power", "network", "hang", "reboot", "disk"),
+    *("bus", "slot", "reset", "xid", "unbind", "holder"),
+    *("crash", "silence", "address", "driver", "gpu"),
+)
+"""Of hosts, GPUs and guests of a sandbox. Written down here, since importing simulated hosts takes long."""
 
 
 def _within_budget(find: Callable[[], Iterable[str]]) -> list[str]:
@@ -102,6 +108,27 @@ def complete_gpu_addresses(incomplete: str) -> list[str]:
         return (name for name in names if name.startswith(incomplete))
 
     return _within_budget(find)
+
+
+def complete_sandbox(incomplete: str) -> list[str]:
+    """What `sandbox break` and `mend` can be about: its hosts, their GPUs, VMs."""
+
+    def find() -> Iterable[str]:
+        from cli.gpu.naming import addresses_of
+        from cli.sandbox.premises import is_of_sandbox
+
+        hosts = [host for host in _stored("GPUHost") if is_of_sandbox(host)]
+        gpus = (f"{host['metadata']['name']}/{address}" for host in hosts for address in addresses_of(host))
+        machines = (f"vm/{name}" for name in _names("VirtualMachine"))
+        names = (*(host["metadata"]["name"] for host in hosts), *gpus, *machines)
+        return (name for name in names if name.startswith(incomplete))
+
+    return _within_budget(find)
+
+
+def complete_troubles(incomplete: str) -> list[str]:
+    """What can go wrong in a sandbox."""
+    return [name for name in TROUBLES if name.startswith(incomplete)]
 
 
 def complete_namespaces(incomplete: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cli.output import put, say
@@ -22,6 +22,8 @@ class Removal:
     wait: bool
     timeout_s: float
     ignore_not_found: bool = False
+    quiet: bool = False
+    """Without a line for every step, where there are many objects."""
 
 
 def delete_all(session: Session, keys: Sequence[Key], removal: Removal) -> None:
@@ -41,7 +43,7 @@ def delete_all(session: Session, keys: Sequence[Key], removal: Removal) -> None:
     if not waited_for:
         return
     if removal.wait:
-        _wait(session, waited_for, removal.timeout_s)
+        _wait(session, waited_for, removal)
         put("".join(f"{_name(resource)} deleted\n" for resource in waited_for))
     else:
         put("".join(f"{_name(resource)} deletion requested\n" for resource in waited_for))
@@ -84,13 +86,15 @@ def tell_what_is_not_free(session: Session, claims: Sequence[GPUClaim]) -> None:
                 say(f"GPU {entry.address} of host {host.metadata.name} is in quarantine: {entry.reason}")
 
 
-def _wait(session: Session, resources: Sequence[Resource], timeout_s: float) -> None:
+def _wait(session: Session, resources: Sequence[Resource], removal: Removal) -> None:
     from cli.goals import gone
     from cli.waiting import Wait
 
-    targets = [gone(resource.key, uid=resource.metadata.uid) for resource in resources]
     claims = claims_of(session, [resource.metadata.uid for resource in resources])
-    Wait(session, [*targets, *(gone(claim.key, uid=claim.metadata.uid) for claim in claims)], timeout_s=timeout_s).run()
+    targets = [gone(each.key, uid=each.metadata.uid) for each in (*resources, *claims)]
+    if removal.quiet:
+        targets = [replace(target, news=lambda _: ()) for target in targets]
+    Wait(session, targets, timeout_s=removal.timeout_s).run()
     tell_what_is_not_free(session, claims)
 
 

@@ -72,6 +72,17 @@ DISK = Branch(
     },
 )
 
+SANDBOX = Branch(
+    "A simulated fleet: every command works with it, without a GPU, libvirt or root",
+    {
+        "create": Leaf("cli.sandbox.create:create", "Make a simulated fleet: zone, rack or l40s"),
+        "show": Leaf("cli.sandbox.show:show", "Show its hosts as they really are, and what is wrong"),
+        "break": Leaf("cli.sandbox.breaking:break_", "Let something go wrong: a host dies, a GPU falls off its bus, …"),
+        "mend": Leaf("cli.sandbox.breaking:mend", "Make good what went wrong, and watch the recovery"),
+        "delete": Leaf("cli.sandbox.delete:delete", "Delete it: VMs, disks, hosts, files"),
+    },
+)
+
 ROOT = Branch(
     "Turn the GPUs of a fleet into GPU virtual machines that have proven their GPUs.\n\n"
     "Data goes to stdout, talk to stderr. Exit codes: docs/reference/exit-codes.md.",
@@ -93,6 +104,7 @@ ROOT = Branch(
             {"rotate-key": Leaf("cli.store.rotate_key:rotate_key", "Seal every Secret anew with another key")},
         ),
         "controller": Leaf("cli.controller:controller", "Run the control loop until stopped"),
+        "sandbox": SANDBOX,
         "lab": Leaf("cli.lab:app", "A GPU host in a box, for whoever has no GPU"),
         "completion": Leaf("cli.completion:completion", "Print the completion script of a shell"),
         "version": Leaf("cli.version:version", "Print versions"),

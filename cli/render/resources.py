@@ -33,15 +33,21 @@ def gpu_counts(names: Iterable[str]) -> str:
 
 
 def machine_status(item: Item) -> str:
-    """The phase, or Deleting as soon as deletion was asked for; and whether a GPU died under a VM that runs on."""
+    """The phase, or Deleting as soon as deletion was asked for; of a Ready VM, what is wrong since.
+
+    HostAway: its host does not answer, so nobody knows whether it runs. GPULost: a GPU died under it, and it runs on.
+    """
     if at(item, "metadata.deletionTimestamp"):
         return "Deleting"
     phase = str(at(item, "status.phase", "Pending"))
-    return f"{phase},GPULost" if phase == "Ready" and _has_lost_a_gpu(item) else phase
+    if phase == "Ready":
+        unmet = {each["type"] for each in at(item, "status.conditions", ()) if each["status"] == "False"}
+        phase += "".join(word for condition, word in _WRONG_SINCE.items() if condition in unmet)
+    return phase
 
 
-def _has_lost_a_gpu(item: Item) -> bool:
-    return any((each["type"], each["status"]) == ("GPUHealthy", "False") for each in at(item, "status.conditions", ()))
+_WRONG_SINCE = {"HostReachable": ",HostAway", "GPUHealthy": ",GPULost"}
+"""Conditions that no step sets, and what their False adds to the phase."""
 
 
 def external_words(item: Item) -> str:

@@ -43,6 +43,7 @@ def explain(
         return
     from cli.planning import explanation_of
     from cli.render.conditions import in_order
+    from cli.render.resources import machine_status
     from provisioner.model.metadata import Condition
 
     explanation = explanation_of(session, vm)
@@ -51,7 +52,7 @@ def explain(
         value = explanation.as_dict() | {"pending": [condition.as_json() for condition in unmet]}
         put(as_json(value) if form == "json" else as_yaml(value))
         return
-    lines = [f"{vm.key} is {vm.status.phase.value}", *explanation.lines()]
+    lines = [f"{vm.key} is {machine_status(vm.as_json())}", *explanation.lines()]
     lines += [f"pending: {_words(each)}" for each in in_order(condition.as_json() for condition in unmet)]
     put("".join(f"{line}\n" for line in lines))
 

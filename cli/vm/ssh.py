@@ -76,7 +76,9 @@ def _way(session: Session, item: dict[str, Any], address: str) -> list[str]:
 
     uri = session.raw_one("GPUHost", at(item, "status.host"))["spec"]["uri"]
     if uri.startswith("simulated:"):
-        raise Unsupported("a simulated VM has no SSH", hint="`hikube lab create` makes a real GPU host in a box")
+        name = at(item, "metadata.name")
+        hint = f"`hikube gpu vm logs {name}` shows its console; `hikube lab create` makes a real GPU host in a box"
+        raise Unsupported("a simulated VM has no SSH: nothing runs in it", hint=hint)
     argv = jump_argv(uri, address, 22)
     return ["-o", f"ProxyCommand={shlex.join(argv).replace('%', '%%')}"] if argv else []
 
