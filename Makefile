@@ -3,13 +3,14 @@ SHELL := /bin/bash
 PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PATH
 PYTEST ?= pytest
+SEEDS ?= 1000
 # Many tests wait for processes, limits and the simulated hosts' clock: two for each core keep the cores busy.
 WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 # Tests start hundreds of interpreters; without compiled files each of them, and each worker, compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types arch unit e2e bench clean
+.PHONY: help setup demo test check fmt lint types arch unit sim e2e bench clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 10
@@ -39,6 +40,9 @@ arch: ## The layers of ARCHITECTURE.md
 
 unit: ## Pure code, contracts on the twins, step tables, the command line
 	$(PYTEST) tests --ignore=tests/libvirt --ignore=tests/gpu --ignore=tests/e2e -n $(WORKERS) --dist worksteal
+
+sim: setup ## Seeds of a simulated fleet, on every core: make sim SEEDS=100000 for a night
+	python -m tests.simulation --seeds $(SEEDS)
 
 e2e: setup ## Real passthrough in a GPU host in a box
 	$(PYTEST) tests/e2e -v

@@ -18,6 +18,7 @@ from tests.documents import ROOT, Page, hikube_calls, pages
 PAGES = pages()
 EXAMPLES = [Page(path) for path in sorted((ROOT / "examples").glob("*.yaml"))]
 ROOMS = ("benchmarks", "cli", "docs", "examples", "provisioner", "scripts", "templates", "tests")
+WORDED = ("cli", "provisioner", "templates", "tests/simulation")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(ROOMS)})/[\w./*-]*\w")
 _WORDS_OF_A_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -79,7 +80,7 @@ def test_a_command_line_that_is_wrong_would_be_found(line: str) -> None:
 
 
 def test_the_words_of_the_glossary_are_the_words_of_the_code() -> None:
-    code = "\n".join(path.read_text() for room in ("cli", "provisioner", "templates") for path in (ROOT / room).rglob("*.py"))
+    code = "\n".join(path.read_text() for room in WORDED for path in (ROOT / room).rglob("*.py"))
     written = _WORDS_OF_A_CASE.sub(" ", code).replace("_", " ").replace("-", " ").lower()
     rows = re.findall(r"^\| (?!word |-)([^|]+) \|", Page(ROOT / "docs/glossary.md").text, re.MULTILINE)
     words = [word.strip().lower().replace("-", " ") for row in rows for word in row.split(",")]
