@@ -69,9 +69,10 @@ def _ownerless(marked: Sequence[Domain], ports: Ports) -> list[Domain]:
 def _strangers(view: View[GPUHost], ownerless: Sequence[Domain]) -> set[str]:
     """What this store found on the host when it swept there for the first time; decided once."""
     host = view.resource
-    if STRANGERS_ANNOTATION in host.metadata.annotations or find_condition(host.status.conditions, "Swept") is not None:
+    swept = find_condition(host.status.conditions, "Swept")
+    if STRANGERS_ANNOTATION in host.metadata.annotations or (swept is not None and swept.status == "True"):
         return _noted(host, STRANGERS_ANNOTATION)
-    _note(view, STRANGERS_ANNOTATION, ownerless)
+    _note(view, STRANGERS_ANNOTATION, ownerless)  # also that there are none: a sweep that failed has decided nothing
     for domain in ownerless:
         what = f"domain `{domain.name}` bears our mark, has no owner here, and is left alone"
         view.tell("StrangeDomain", f"{what}; `hikube host adopt {host.metadata.name}` would take it over", warning=True)
@@ -85,7 +86,8 @@ def _noted(host: GPUHost, annotation: str) -> set[str]:
 def _note(view: View[GPUHost], annotation: str, domains: Sequence[Domain]) -> None:
     """Write them down on the host; nothing is written where nothing changes. Raises Conflict: it was written meanwhile."""
     text, known = ",".join(sorted(domain.uuid for domain in domains)), view.resource.metadata.annotations
-    if text != known.get(annotation, ""):
+    is_decided_once = annotation == STRANGERS_ANNOTATION  # that there are none is written down too
+    if text != known.get(annotation, None if is_decided_once else ""):
         view.resource = view.ports.store.update(view.resource.with_metadata(annotations={**known, annotation: text}))
 
 

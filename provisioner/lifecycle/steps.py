@@ -30,6 +30,8 @@ RETRY_S = 2.0
 RETRY_CEILING_S = 30.0
 """The pause after trouble doubles from one to the other."""
 RACE_RETRY_S = 0.5
+PATIENCE = 0.25
+"""How much of its budget a step has used when it gets all of it anew, for what is no fault of its own; not with every look."""
 UNBOUNDED = float("inf")
 
 
@@ -129,10 +131,11 @@ class Lifecycle(Generic[V]):
 
     def _waiting(self, step: Step[V], view: V, record: StepRecord, verdict: Retry) -> Verdict:
         now = view.ports.now()
-        if verdict.is_patient or record.finished:  # what held once and holds no more begins anew
-            record = record.model_copy(update={"started": now})
         waited_s = seconds(now) - seconds(record.started)
         budget_s = step.within(view) * view.ports.time_scale
+        held_before = bool(record.finished)
+        if held_before or (verdict.is_patient and waited_s > budget_s * PATIENCE):
+            record, waited_s = record.model_copy(update={"started": now}), 0.0
         if waited_s > budget_s:
             return Abort("DeadlineExceeded", f"{step.name} took more than {budget_s:.0f} s; last: {verdict.message}")
         attempts = record.attempts + (1 if verdict.is_trouble else 0)

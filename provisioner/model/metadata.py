@@ -32,6 +32,15 @@ class Part(BaseModel):
         """The part as a document writes it: camelCase, empty optional fields left out. With `only`, those fields of it."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=only)
 
+    def __copy__(self) -> Self:
+        """As pydantic's, without private attributes and extra fields, which no part has: every write copies several parts."""
+        copied = type(self).__new__(type(self))
+        object.__setattr__(copied, "__dict__", self.__dict__.copy())
+        object.__setattr__(copied, "__pydantic_extra__", None)
+        object.__setattr__(copied, "__pydantic_fields_set__", self.__pydantic_fields_set__.copy())
+        object.__setattr__(copied, "__pydantic_private__", None)
+        return copied
+
 
 class OwnerReference(Part):
     """Names the object whose deletion takes this one along."""

@@ -154,6 +154,14 @@ class TestNat:
         assert publication(host, "first") is not None
         assert "StrayRulesRemoved" in _reasons(host)
 
+    def test_what_was_published_is_not_forgotten_while_the_way_in_is_lost(self, host: World) -> None:
+        host.apply(vm_yaml("first", extra=EXTERNAL)).settle()
+        host.fleet.host("a").forbid_examination("connection refused")
+        host.edit("first", external_ports=(443,)).pass_time(200)
+        host.fleet.host("a").forbid_examination("")
+        host.delete("first").run(lambda: not host.exists("first"), timeout_s=60)
+        assert publication(host, "first") is None
+
     def test_rules_for_a_vm_that_is_made_anew_on_another_host_are_nobodys(self, host: World) -> None:
         host.apply(vm_yaml("first", extra=EXTERNAL)).settle()
         (left,) = wires(host).publications.values()

@@ -11,7 +11,7 @@ from provisioner.lifecycle.assembly import controller_of
 from provisioner.lifecycle.orphans import STRANGERS_ANNOTATION, sweep_orphans
 from provisioner.lifecycle.view import View
 from provisioner.model.domain_names import system_volume
-from provisioner.model.errors import DeviceBusy
+from provisioner.model.errors import DeviceBusy, HostUnreachable
 from provisioner.model.gpu_claim import ClaimOwner, GPUClaim
 from provisioner.model.gpu_host import GPUHost, GPUHostSpec
 from provisioner.model.metadata import Metadata
@@ -130,6 +130,16 @@ def test_domains_that_were_there_before_this_store_are_left_alone(world: World) 
     assert _domain(world, domain) is DomainState.RUNNING
     assert store.get(GPUHost, "a").metadata.annotations[STRANGERS_ANNOTATION]
     assert any(event.reason == "StrangeDomain" for event in store.events())
+
+
+def test_they_are_left_alone_also_if_the_first_looks_at_them_failed(world: World) -> None:
+    world.host("a").apply(vm_yaml("first")).settle()
+    domain = world.vm("first").status.domain
+    store = MemoryStore(clock=world.clock, identifiers=SeededIdentifiers(9))
+    store.create(GPUHost(metadata=Metadata(name="a"), spec=GPUHostSpec(uri="simulated://a")))
+    world.fleet.faults.stage(Fault(HostUnreachable("away"), call="domains.owned", times=3))
+    controller_of(replace(world.ports, store=store), workers=0).run_until(lambda: False, timeout_s=2 * SWEPT_S)
+    assert _domain(world, domain) is DomainState.RUNNING
 
 
 def test_a_host_takes_no_orphan_of_this_store_with_it(world: World) -> None:

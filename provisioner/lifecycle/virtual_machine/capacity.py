@@ -19,6 +19,7 @@ class _Offer:
     """What placement reads of a host."""
 
     facts: tuple[object, ...]
+    gpus: tuple[GpuFacts, ...]
     available_bytes: dict[str, int]
     """Of each pool."""
 
@@ -38,14 +39,13 @@ class _Offer:
             status.capabilities,
             status.networks,
             status.quarantined,
-            tuple(_without_drivers(gpu) for gpu in status.gpus),
         )
-        return cls(facts, {pool.name: pool.available_bytes for pool in status.storage_pools if pool.active})
+        return cls(facts, status.gpus, {pool.name: pool.available_bytes for pool in status.storage_pools if pool.active})
 
     def may_help_beyond(self, before: _Offer) -> bool:
         """Whether somebody who found no place before may find one now."""
         grown = any(size > before.available_bytes.get(name, -1) for name, size in self.available_bytes.items())
-        return grown or self.facts != before.facts
+        return grown or self.facts != before.facts or not _are_alike(self.gpus, before.gpus)
 
 
 class Offers:
@@ -62,6 +62,11 @@ class Offers:
         before, now = self._known.get(host.key), _Offer.of(host)
         self._known[host.key] = now
         return before is None or now.may_help_beyond(before)
+
+
+def _are_alike(some: tuple[GpuFacts, ...], others: tuple[GpuFacts, ...]) -> bool:
+    """Whether they differ at most in the drivers that functions are on."""
+    return some == others or tuple(map(_without_drivers, some)) == tuple(map(_without_drivers, others))
 
 
 def _without_drivers(gpu: GpuFacts) -> GpuFacts:

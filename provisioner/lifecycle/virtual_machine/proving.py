@@ -112,13 +112,16 @@ def _judged(view: VirtualMachineView, report: GuestReport) -> Proof:
 
 
 def hand_over(view: VirtualMachineView) -> Verdict:
-    """The VM is the tenant's: our key, the seed and all private halves are gone."""
+    """The VM is the tenant's: our key, the seed and all private halves are gone.
+
+    The seed goes first: a guest that boots again in between would take our key from it once more.
+    """
     if not is_running(view):
         return guest_stopped(view)
+    view.hypervisor.domains.eject(view.domain_name, SEED_TARGET)
     data = access.read(view)
     if access.CONTROLLER_PRIVATE in data:
         view.ports.guests.hand_over(_door(view, data), timeout_s=HAND_OVER_TIMEOUT_S)
-    view.hypervisor.domains.eject(view.domain_name, SEED_TARGET)
     view.hypervisor.volumes.delete(view.pool, domain_names.seed_volume(view.domain_name))
     access.forget_private(view)
     status = view.resource.status

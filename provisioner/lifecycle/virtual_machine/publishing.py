@@ -61,17 +61,17 @@ def publish(view: VirtualMachineView) -> None:
     if not view.resource.spec.external:
         _let_go(view)
         return
+    told = view.resource.status.publication
     try:
         wish = _wish(view)
-        told = view.resource.status.publication
         if told is not None and (wish.publication is None or _is_elsewhere(told, wish.publication)):
             withdraw(view)
         if wish.publication is not None:
             if wish.publication != view.resource.status.publication:
                 view.write(publication=wish.publication)
             view.hypervisor.networks.publish(wish.publication, timeout_s=TIMEOUT_S)
-    except Unsupported as error:
-        view.write(publication=None)
+    except Unsupported as error:  # what the host was told before may still stand there, and is taken back when that can be done
+        view.write(publication=told)
         wish = Wish("NotSupported", str(error), holds=False)
     except HostTimeout as error:
         wish = Wish("HostTimeout", str(error), holds=False)

@@ -7,6 +7,8 @@ back before planning, so that they count as free; those of GPUs that were taken 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle
 from provisioner.lifecycle.virtual_machine.leases import let_go, take_back
@@ -84,6 +86,10 @@ def _barred(host: GPUHost) -> set[str]:
     return {entry.address for entry in host.status.quarantined} | set(host.spec.retired)
 
 
+def _is_offered(host: GPUHost, addresses: Sequence[str]) -> bool:
+    return not (host.spec.cordoned or host.is_being_deleted or _barred(host) & set(addresses))
+
+
 def _is_planned(view: VirtualMachineView) -> bool:
     """Whether the plan was made for this generation of the spec, or is right for it too."""
     scheduled, generation = find_condition(view.resource.status.conditions, "Scheduled"), view.resource.metadata.generation
@@ -111,7 +117,10 @@ def _would_fit_elsewhere(view: VirtualMachineView) -> bool:
 
 
 def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
-    """Create every claim and write down the outcome; False if one was taken, and nothing is kept then."""
+    """Create every claim and write down the outcome; False if one was taken, and nothing is kept then.
+
+    The host is looked at once more under the claims: what an operator took out of service while the plan was made stays there.
+    """
     store = view.ports.store
     host = store.get(GPUHost, placement.host)
     facts = {gpu.address: gpu for gpu in host.status.gpus}
@@ -119,6 +128,9 @@ def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
     try:
         for address in placement.gpus:
             created.append(store.create(_claim(view, host.metadata.name, facts[address])))  # noqa: PERF401  # known one by one
+        if not _is_offered(store.get(GPUHost, placement.host), placement.gpus):
+            take_back(view, created)
+            return False
         view.write(
             view.condition("Scheduled", "True", "Done"),
             host=host.metadata.name,
