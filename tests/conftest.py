@@ -1,4 +1,4 @@
-"""The end of every test run: what could not run here and why, where time went by folder, and whether KVM was used."""
+"""The end of every test run: what could not run here and why, where time went, and whether KVM was used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from provisioner.lab import find_images
 from provisioner.lab.accelerator import probe_kvm
 
-FOLDERS_SHOWN = 12
+NAMES_SHOWN = 12
+SLOW_FILE_S = 10.0
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -31,11 +32,20 @@ def _reason(report: pytest.TestReport) -> str:
 
 
 def _say_where_time_went(terminalreporter: pytest.TerminalReporter) -> None:
-    spent: Counter[str] = Counter()
+    """By folder and by file, as long as the tests themselves took; workers spend it side by side."""
+    folders: Counter[str] = Counter()
+    files: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
-                spent["/".join(report.nodeid.split("/")[:2])] += report.duration  # type: ignore[assignment]
+                path = report.nodeid.split("::")[0]
+                for spent, name in ((folders, "/".join(path.split("/")[:2])), (files, path.removeprefix("tests/"))):
+                    spent[name] += report.duration  # type: ignore[assignment]
+    _say_spent(terminalreporter, "time", folders)
+    _say_spent(terminalreporter, "slowest files", Counter({name: s for name, s in files.items() if s >= SLOW_FILE_S}))
+
+
+def _say_spent(terminalreporter: pytest.TerminalReporter, what: str, spent: Counter[str]) -> None:
     if spent:
-        told = ", ".join(f"{folder} {duration_s:.0f} s" for folder, duration_s in spent.most_common(FOLDERS_SHOWN))
-        terminalreporter.line(f"time: {told}")
+        told = ", ".join(f"{name} {duration_s:.0f} s" for name, duration_s in spent.most_common(NAMES_SHOWN))
+        terminalreporter.line(f"{what}: {told}")

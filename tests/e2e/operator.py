@@ -38,6 +38,7 @@ class Operator:
 
     def types(self, *words: str, exits: int = 0) -> str:
         """Run `hikube …`; its stdout. It must end with that exit code."""
+        begun_s = time.monotonic()
         done = subprocess.run(
             [str(Path(sys.executable).parent / "hikube"), *words],
             env=self._environment,
@@ -47,7 +48,7 @@ class Operator:
             timeout=COMMAND_LIMIT_S,
             check=False,
         )
-        print(f"$ hikube {' '.join(words)}\n{done.stdout}{done.stderr}")
+        print(f"{time.monotonic() - begun_s:6.1f} s $ hikube {' '.join(words)}\n{done.stdout}{done.stderr}")
         assert done.returncode == exits, f"exit {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -86,6 +87,7 @@ class Operator:
                 asked_s = time.monotonic()
             assert now_s - begun_s < timeout_s, f"not {until} within {timeout_s:.0f} s\n{self.log_tail()}"
             time.sleep(POLL_S)
+        print(f"{time.monotonic() - begun_s:6.1f} s until {until}")
 
     def log_tail(self) -> str:
         """The end of the control loop's log."""

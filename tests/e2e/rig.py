@@ -15,7 +15,7 @@ from typing import Literal
 from provisioner.clocks import SystemClock, SystemIdentifiers
 from provisioner.lab import HostInABox, LabImages
 from provisioner.model.gpu_claim import GPUClaim
-from provisioner.model.gpu_host import GPUHost, GPUHostSpec, GpuRule
+from provisioner.model.gpu_host import GPUHost, GPUHostSpec, GpuRule, KvmVerdict
 from provisioner.model.image import Image, ImageSpec
 from provisioner.model.metadata import Metadata, Resource
 from provisioner.model.secret import Secret
@@ -46,7 +46,8 @@ class Run:
 class Rig:
     """One box, one store."""
 
-    def __init__(self, box: HostInABox, images: LabImages, directory: Path) -> None:
+    def __init__(self, box: HostInABox, images: LabImages, directory: Path, *, kvm: KvmVerdict | None = None) -> None:
+        """`kvm` is what an earlier story in this box has proven; without it, this one proves it."""
         self.box = box
         self.database = directory / "hikube.db"
         self.cache = directory / "cache"
@@ -56,7 +57,8 @@ class Rig:
         rules = (GpuRule(ids=("1234:1111", "1b36:0010")),)
         labels = {NESTED_EMULATION: "true"}
         host_spec = GPUHostSpec(uri=box.uri, gpu_rules=rules)
-        self.store.create(GPUHost(metadata=Metadata(name="box", labels=labels), spec=host_spec))
+        host = GPUHost(metadata=Metadata(name="box", labels=labels), spec=host_spec)
+        self.store.create(host.with_status(kvm=kvm) if kvm is not None else host)
 
     def _open(self) -> SqliteStore:
         return open_store(self.database, clock=SystemClock(), identifiers=SystemIdentifiers())
@@ -74,6 +76,7 @@ class Rig:
         name: str = VM,
         *,
         gpus: int = 1,
+        cpus: int = 1,
         ssh_keys: tuple[str, ...] = (),
         cloud_init: str = "",
         firmware: Literal["", "bios", "efi"] = "",
@@ -81,7 +84,7 @@ class Rig:
         """Ask for a VM with so many stand-ins; the guest image boots with either firmware."""
         spec = VirtualMachineSpec(
             instance_type="",
-            resources=Resources(cpu=2, sockets=1, memory="1Gi"),
+            resources=Resources(cpu=cpus, sockets=1, memory="1Gi"),
             gpus=(GpuRequest(name=BOCHS),) * gpus,
             system_disk=SystemDisk(image="lab", storage="4Gi"),
             ssh_keys=ssh_keys,
@@ -94,6 +97,11 @@ class Rig:
         """Change the operator's wishes for the host."""
         host = self.store.get(GPUHost, "box")
         self.store.update(host.model_copy(update={"spec": host.spec.model_copy(update=spec)}))
+
+    def kvm(self) -> KvmVerdict | None:
+        """What is known of KVM in this box, if it works."""
+        known = [host.status.kvm for host in self.store.list(GPUHost).items if host.status.kvm.works]
+        return known[0] if known else None
 
     def delete(self, name: str = VM) -> None:
         """Ask for its deletion."""

@@ -19,8 +19,9 @@ from tests.contract.hypervisors import Bench
 from tests.contract.test_hypervisor import TestInventory
 from tests.contract.test_hypervisor_devices import TestDevices
 from tests.contract.test_hypervisor_examination import TestExamination
+from tests.contract.test_hypervisor_heirs_of_parts import TestHeirsOfDevices
 
-__all__ = ["TestDevices", "TestExamination", "TestInventory"]
+__all__ = ["TestDevices", "TestExamination", "TestHeirsOfDevices", "TestInventory"]
 
 BOCHS = (GpuRule(ids=("1234:1111",)),)
 

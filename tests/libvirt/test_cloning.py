@@ -17,7 +17,7 @@ from tests.libvirt.test_volumes import image_info
 
 POOL = "default"
 MIB = 1024**2
-LARGE_BYTES = 4 * 1024 * MIB
+LARGE_BYTES = 2 * 1024 * MIB
 """Of zeros: it takes some seconds to read, and no room."""
 
 

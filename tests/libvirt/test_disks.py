@@ -100,8 +100,8 @@ def test_an_upload_that_is_killed_leaves_a_disk_that_waits_and_the_next_one_goes
     small.write_bytes(raw_disk(MIB))
     with large.open("wb") as file:
         file.write(raw_disk(512))
-        file.truncate(8 * GIB)
-    done(hikube, "create", "own", "--upload", "--size", "8Gi")
+        file.truncate(2 * GIB)
+    done(hikube, "create", "own", "--upload", "--size", "2Gi")
     volume = daemon.root / "pools" / POOL / "hikube-disk-default.own.raw"
     upload = hikube.start("disk", "upload", "own", str(large))
     until(volume.exists, "the upload has not begun")
@@ -120,8 +120,8 @@ def test_a_disk_that_is_deleted_after_half_an_upload_leaves_nothing(hikube: Hiku
     large = tmp_path / "large.img"
     with large.open("wb") as file:
         file.write(raw_disk(512))
-        file.truncate(8 * GIB)
-    done(hikube, "create", "own", "--upload", "--size", "8Gi")
+        file.truncate(2 * GIB)
+    done(hikube, "create", "own", "--upload", "--size", "2Gi")
     pool = daemon.root / "pools" / POOL
     upload = hikube.start("disk", "upload", "own", str(large))
     until((pool / "hikube-disk-default.own.raw").exists, "the upload has not begun")
