@@ -21,6 +21,16 @@ def qcow2(virtual_size_bytes: int) -> bytes:
     return header.ljust(0x40000, b"\0")
 
 
+def in_one_order(text: str) -> str:
+    """The claim's first step, which another worker does, behind the VM's last, which lets go of the claim before it is told."""
+    first, last = "  ok   quiesce", "  undo reserve"
+    lines = text.splitlines(keepends=True)
+    quiesced = [line for line in lines if line.startswith(first)]
+    others = [line for line in lines if not line.startswith(first)]
+    at = next((number for number, line in enumerate(others) if line.startswith(last)), len(others) - 1) + 1
+    return "".join([*others[:at], *quiesced, *others[at:]])
+
+
 @pytest.fixture
 def fleet(hikube: Hikube) -> Hikube:
     """The command with one simulated host that has one L40S, and a tiny image."""
@@ -51,7 +61,7 @@ def test_a_vm_from_nothing_to_ready_and_back(fleet: Hikube, snapshot: SnapshotAs
     assert fleet("events").shown() == snapshot
     assert fleet("gpu", "vm", "logs", "train", "--no-events").code == 0
     assert fleet("host", "remove", "sim").shown() == snapshot
-    assert fleet("gpu", "vm", "delete", "train").shown() == snapshot
+    assert in_one_order(fleet("gpu", "vm", "delete", "train").shown()) == snapshot
     for kind in ("vms", "claims", "secrets"):
         assert fleet("get", kind, "-o", "name").out == ""
     assert fleet("host", "remove", "sim").shown() == snapshot

@@ -9,6 +9,7 @@ from __future__ import annotations
 from random import Random
 
 from provisioner.clocks import ManualClock
+from provisioner.lifecycle.examining import EXAMINED
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.metadata import Key, Resource
 from provisioner.store.memory import MemoryStore
@@ -46,7 +47,7 @@ class Rest:
     def _is_news(self, resource: Resource) -> bool:
         if not isinstance(resource, GPUHost):
             return True
-        conditions = tuple((each.type, each.status) for each in resource.status.conditions)
+        conditions = tuple((each.type, each.status) for each in resource.status.conditions if each.type != EXAMINED)
         told = (resource.spec, conditions, resource.status.quarantined, resource.metadata.deletion_timestamp)
         before, self._hosts[resource.key] = self._hosts.get(resource.key), told
         return before != told

@@ -37,7 +37,7 @@ from tests.simulation.scenario import Scenario
 DEPTH_MAX = 2
 """How many passes may be in the middle of a call at once."""
 STOPPING = frozenset({"domains.shutdown", "domains.destroy", "domains.undefine"})
-SLEEP_MAX_S = 3600.0
+SLEEP_MAX_S = 4 * 3600.0
 GHOSTS = 0.5
 """How many background jobs of a process that dies still take effect: what was asked of a host was on its way."""
 GHOST_MAX_S = 8.0
@@ -245,7 +245,8 @@ class Universe:
         self._die_if_dead(process)
         if (happening := self._agenda.before_call(self.calls)) is not None:
             self._strike(happening)
-        self._sit_out(process)
+        if process.resumes_at_s:
+            self._sit_out(process)
         if self.interleaving and len(self._running) <= DEPTH_MAX and self.random.random() < self.interleaving:
             self._meanwhile(process)
         self._die_if_dead(process)

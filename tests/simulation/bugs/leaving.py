@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
 from provisioner.lifecycle.view import View
 from provisioner.lifecycle.virtual_machine import access, attachments, network
-from provisioner.lifecycle.virtual_machine.passes import NOTHING_KEPT, Passes
 from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.metadata import Resource
@@ -38,19 +37,6 @@ def seed_stays(right: Callable[..., Verdict], view: VirtualMachineView) -> Verdi
 @planted_in(access, "forget_private", found_by=("keys-are-forgotten",), scenario="quiet")
 def keys_outlive_the_hand_over(right: Callable[..., None], view: VirtualMachineView) -> None:
     """A VM that is its tenant's alone can still be entered with the controller's key."""
-
-
-@planted_in(Passes, "_unwind", found_by=("disks-stay-what-they-are", "freed-gpus-are-clean"), scenario="guests")
-def failure_takes_the_disk(
-    right: Callable[..., float | None],
-    self: Passes,
-    view: VirtualMachineView,
-    *,
-    keep_data: bool,
-    keep: frozenset[str] = NOTHING_KEPT,
-) -> float | None:
-    """A start that fails takes the disk of its VM along, also of one that its tenant has worked with."""
-    return right(self, view, keep_data=keep_data and not view.resource.status.unwinding, keep=keep)
 
 
 @planted_in(attachments, "obstacle", found_by=("machines-come-right", "one-volume-one-guest"), scenario="bugs")

@@ -17,7 +17,7 @@ R = TypeVar("R", bound=Resource)
 @planted_in(
     semantics,
     "_current",
-    found_by=("transitions-are-dated", "claims-have-living-owners", "ready-is-claimed"),
+    found_by=("transitions-are-dated", "claims-have-living-owners", "ready-is-claimed", "conditions-know-their-generation"),
     scenario="two-controllers",
 )
 def stale_version_accepted(right: Callable[[Shelf, R], R], shelf: Shelf, wanted: R) -> R:
@@ -30,7 +30,7 @@ def stale_version_accepted(right: Callable[[Shelf, R], R], shelf: Shelf, wanted:
 @planted_as_value(
     controller,
     "RESYNC_S",
-    found_by=("deleted-vms-leave-nothing", "machines-come-right", "stray-publications-get-home"),
+    found_by=("deleted-vms-leave-nothing", "machines-come-right", "stray-publications-get-home", "changes-are-taken-in"),
     scenario="stale",
 )
 def only_changes_are_looked_at(right: float) -> float:

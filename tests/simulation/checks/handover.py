@@ -52,9 +52,14 @@ class Settings:
         self._kept: set[str] = set()
         self._lax_until_s: dict[str, float] = {}
         self._kept_until_s: dict[str, float] = {}
+        self._closed: set[str] = set()
+        self._closed_until_s: dict[str, float] = {}
 
     def note(self, sight: Sight) -> None:
         """Take in what changed. Idempotent."""
+        for name in sight.touched:
+            is_closed = bool(sight.state(name).inside.why_not)
+            _follow(name, is_closed, now=self._closed, until_s=self._closed_until_s, time_s=sight.time_s)
         for change in sight.changes:
             host = change.resource
             if isinstance(host, GPUHost):
@@ -64,8 +69,12 @@ class Settings:
                 _follow(host.metadata.name, is_kept, now=self._kept, until_s=self._kept_until_s, time_s=sight.time_s)
 
     def was_lax(self, host: str, *, since_s: float) -> bool:
-        """Whether cleaning did not have to be shown at some moment since that time of day."""
-        return host in self._lax or self._lax_until_s.get(host, -1.0) >= since_s
+        """Whether cleaning could not, or did not have to, be shown at some moment since that time of day.
+
+        Without a shell nobody can reset a GPU, and it is left to vfio-pci, which does it when the GPU is opened and closed.
+        """
+        is_so = host in self._lax or host in self._closed
+        return is_so or max(self._lax_until_s.get(host, -1.0), self._closed_until_s.get(host, -1.0)) >= since_s
 
     def kept_on_vfio(self, host: str, *, since_s: float) -> bool:
         """Whether GPUs of nobody stayed on vfio-pci at some moment since that time of day."""
@@ -133,10 +142,12 @@ class FreedGpusAreClean:
 
     def _dirty(self, claim: GPUClaim, sight: Sight) -> Iterator[str]:
         name, address, uid = claim.spec.host, claim.spec.address, claim.metadata.uid
-        given_s, scrub = self._given_s.pop(uid, sight.time_s), self._scrub.pop(uid, "")
+        given_s, scrub = self._given_s.pop(uid, 0.0), self._scrub.pop(uid, "")  # 0.0: made and gone between two looks
         host = sight.gpu_host(name)
         use = self._uses.last((name, address))
-        since_s = use.until_s if use is not None and use.uid == claim.spec.owner.uid else given_s
+        is_taken_anew = sight.find(claim.key) is not None  # the use that was seen last is then of another claim, or may be
+        is_of_this_claim = use is not None and use.uid == claim.spec.owner.uid and not is_taken_anew
+        since_s = use.until_s if use is not None and is_of_this_claim else given_s
         if not claim.was_given or host is None or address in out_of_service(host):
             return
         if self._settings.was_lax(name, since_s=since_s):
@@ -151,7 +162,11 @@ class FreedGpusAreClean:
 
 
 class FreedDriversAreRestored:
-    """When a claim ends, every function of its GPU is on the driver of before, unless the GPU is barred or kept on vfio-pci."""
+    """When a claim ends, every function of its GPU is on the driver of before, unless the GPU is barred or kept on vfio-pci.
+
+    While two controllers are at work, the one that lost its lease may bind once more what the other has just given back:
+    nothing fences a call that is on its way to a host. That such a GPU gets home in the end is liveness.
+    """
 
     name = "freed-drivers-are-restored"
     watches = frozenset({GPUClaim.KIND})
@@ -174,7 +189,8 @@ class FreedDriversAreRestored:
             released_s = self._released_s.pop(claim.metadata.uid, sight.time_s)
             host = sight.gpu_host(claim.spec.host)
             is_anothers = sight.find(claim.key) is not None
-            if host is not None and not is_anothers and not self._is_excused(claim, host, released_s=released_s):
+            is_fenced = len(sight.universe.processes) < 2
+            if host is not None and is_fenced and not is_anothers and not self._is_excused(claim, host, released_s=released_s):
                 was_kept = claim.spec.host in sight.kept_on_vfio
                 yield from self._elsewhere(claim, sight.state(claim.spec.host), was_kept=was_kept)
 

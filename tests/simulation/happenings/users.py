@@ -72,7 +72,7 @@ def delete(universe: Universe, random: Random) -> str:
     if vm is None or vm.is_being_deleted:
         return ""
     keeps = isinstance(vm.spec.system_disk, SystemDisk) and random.random() < 0.2
-    if keeps and not annotate(universe, vm, **{KEEP_DISK_ANNOTATION: f"kept-{vm.metadata.name}"}):
+    if keeps and not annotate(universe, vm, **{KEEP_DISK_ANNOTATION: f"kept-{random.getrandbits(32):08x}"}):
         return ""
     universe.store.delete(vm.key)
     return f"{vm.key} is deleted{', its disk is kept' if keeps else ''}"
