@@ -71,7 +71,7 @@ class Lifecycle(Generic[V]):
             settled: steps that this process saw hold in this attempt, skipped and added to; an empty set observes everything.
         """
         for step in self.steps:
-            if step.name in settled:
+            if step.name in settled and view.holds(step.sets):  # another controller may have undone it since
                 continue
             verdict = self._attempt(step, view)
             if not isinstance(verdict, Done):

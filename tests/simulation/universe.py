@@ -74,7 +74,7 @@ class Universe:
         self.touched: set[str] = set()
         """Names of the hosts that somebody called since the checks looked last."""
         self.stops: list[tuple[str, str, str]] = []
-        """Host, call and domain of what controllers did to end domains since the checks looked last."""
+        """Host, call and domain of what the controller with the lease did to end domains since the checks looked last."""
         self.slept_s = 0.0
         """For how long all controllers were stopped because all was quiet."""
         self.pass_began_s = 0.0
@@ -251,7 +251,7 @@ class Universe:
             self._meanwhile(process)
         self._die_if_dead(process)
         self.touched.add(host)  # last: the checks may have looked meanwhile
-        if call in STOPPING:
+        if call in STOPPING and process is self.processes[-1]:
             self.stops.append((host, call, subject))
         return True
 

@@ -11,7 +11,7 @@ import hashlib
 
 from provisioner.drivers.guest.keys import generate_key_pair
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
-from provisioner.model.errors import AlreadyExists, NotFound, SecretsLocked
+from provisioner.model.errors import NotFound, SecretsLocked
 from provisioner.model.metadata import Key, Metadata
 from provisioner.model.secret import Secret, SecretSpec
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
@@ -32,41 +32,28 @@ def secret_name(vm_name: str, *, kind: str = VirtualMachine.KIND) -> str:
 
 def read(view: VirtualMachineView) -> dict[str, str]:
     """The VM's keys; empty if it has none yet."""
-    try:
-        return dict(_secret(view).spec.data)
-    except NotFound:
-        return {}
+    known = _known(view)
+    return dict(known.spec.data) if known is not None else {}
 
 
-def write(view: VirtualMachineView, data: dict[str, str]) -> None:
-    """Replace the VM's keys.
-
-    Raises:
-        NotFound: the VM was removed meanwhile; nothing is left of them then.
-    """
-    metadata = Metadata(
-        name=_name(view),
-        namespace=view.resource.metadata.namespace,
-        owner_references=(view.resource.owner_reference(),),
-    )
-    secret = Secret(metadata=metadata, spec=SecretSpec(data=data))
-    try:
-        created = view.ports.store.create(secret)
-        if not view.is_stored():  # whoever is removed takes along what is there, not what comes afterwards
-            view.ports.store.delete(created.key, uid=created.metadata.uid)
-            raise NotFound(f"{view.key} was removed", context={"key": str(view.key)})
-    except AlreadyExists:
-        known = _secret(view)
-        view.ports.store.update(known.model_copy(update={"spec": secret.spec}))
+def note_seed(view: VirtualMachineView, keys: Secret, *, digest: str) -> None:
+    """These keys are in the seed of that digest. Raises Conflict: they are not the VM's any more."""
+    _replace(view, keys, dict(keys.spec.data) | {SEED_DIGEST: digest})
 
 
-def with_keys(view: VirtualMachineView, *, identity: str) -> dict[str, str]:
+def with_keys(view: VirtualMachineView, *, identity: str) -> Secret:
     """Keys fit for a seed of that machine: a new controller key if the last was handed in, a host key once per identity.
 
     cloud-init sets host keys once per instance id. So the instance id is made of identity and host key: a machine that becomes
     what it was before (its first boot disk again) gets a new key and is a new instance all the same.
+
+    Raises:
+        Conflict: somebody else changed the VM, or its keys, meanwhile.
+        NotFound: the VM was removed meanwhile; nothing is left of them then.
     """
-    data = read(view)
+    known = _known(view)
+    view.ensure_current()  # after the keys were read: a controller that lost its lease gives no new ones to a VM that is Ready
+    data = dict(known.spec.data) if known is not None else {}
     comment = f"{view.resource.metadata.namespace}/{view.resource.metadata.name}"
     if data.get(INSTANCE_ID, "").partition(".")[0] != identity:
         pair = generate_key_pair(comment)
@@ -76,8 +63,7 @@ def with_keys(view: VirtualMachineView, *, identity: str) -> dict[str, str]:
     if CONTROLLER_PRIVATE not in data:
         pair = generate_key_pair(f"hikube {comment}")
         data |= {CONTROLLER_PRIVATE: pair.private_openssh, CONTROLLER_PUBLIC: pair.public_line}
-    write(view, data)
-    return data
+    return _replace(view, known, data)
 
 
 def forget_private(view: VirtualMachineView) -> None:
@@ -105,14 +91,33 @@ def delete(view: VirtualMachineView) -> None:
 
 
 def _keep(view: VirtualMachineView, *names: str) -> None:
-    data = read(view)
-    kept = {name: data[name] for name in names if name in data}
-    if kept != data:
-        write(view, kept)
+    known = _known(view)
+    if known is None:
+        return
+    kept = {name: known.spec.data[name] for name in names if name in known.spec.data}
+    if kept != known.spec.data:
+        _replace(view, known, kept)
 
 
-def _secret(view: VirtualMachineView) -> Secret:
-    return view.ports.store.get(Secret, _name(view), namespace=view.resource.metadata.namespace)
+def _known(view: VirtualMachineView) -> Secret | None:
+    try:
+        return view.ports.store.get(Secret, _name(view), namespace=view.resource.metadata.namespace)
+    except NotFound:
+        return None
+
+
+def _replace(view: VirtualMachineView, known: Secret | None, data: dict[str, str]) -> Secret:
+    """The VM's keys are these, and were those, as they were read. Raises as `with_keys`."""
+    spec = SecretSpec(data=data)
+    if known is not None:
+        return view.ports.store.update(known.model_copy(update={"spec": spec}))
+    owners = (view.resource.owner_reference(),)
+    metadata = Metadata(name=_name(view), namespace=view.resource.metadata.namespace, owner_references=owners)
+    created = view.ports.store.create(Secret(metadata=metadata, spec=spec))
+    if not view.is_stored():  # whoever is removed takes along what is there, not what comes afterwards
+        view.ports.store.delete(created.key, uid=created.metadata.uid)
+        raise NotFound(f"{view.key} was removed", context={"key": str(view.key)})
+    return created
 
 
 def _name(view: VirtualMachineView) -> str:

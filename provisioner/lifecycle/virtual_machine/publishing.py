@@ -90,6 +90,8 @@ def withdraw(view: VirtualMachineView) -> None:
     try:
         view.hypervisor.networks.withdraw(told, timeout_s=TIMEOUT_S)
     except Unsupported as error:  # the way in has gone since; nobody can take the rules out, and nobody is there to answer
+        if not view.resource.is_being_deleted:
+            return  # what is remembered is taken back, or told anew, when there is a way in again
         of_whom = told.external_address or told.guest_address
         view.tell("LeftBehind", f"rules for `{of_whom}` stay on the host: {error}", warning=True)
     changes = [view.condition(PUBLISHED, "False", "Withdrawn")] if view.holds(PUBLISHED) else []

@@ -23,14 +23,15 @@ def make_seed(view: VirtualMachineView) -> Verdict:
     """The seed volume is on the host, complete, with keys that the VM's Secret knows."""
     if is_running(view):
         return Done("used by the running guest")
-    data = access.with_keys(view, identity=identity(view))
+    keys = access.with_keys(view, identity=identity(view))
+    data = dict(keys.spec.data)
     iso = build_seed_iso(content_of(view, data))
     digest = hashlib.sha256(iso).hexdigest()
     volumes, name = view.hypervisor.volumes, domain_names.seed_volume(view.domain_name)
     if data.get(access.SEED_DIGEST) == digest and volumes.find(view.pool, name) is not None:
         return Done()
     volumes.upload(view.pool, name, io.BytesIO(iso), size_bytes=len(iso))
-    access.write(view, data | {access.SEED_DIGEST: digest})
+    access.note_seed(view, keys, digest=digest)
     return Done()
 
 

@@ -109,7 +109,8 @@ class PublicationsShareNoAddress:
         """By address and host: the tables."""
         self._addresses: dict[str, tuple[str, ...]] = {}
         """By host."""
-        self._shared: Overdue[str] = Overdue(ORPHANED_MAX_S)
+        self._shared: Overdue[tuple[str, str]] = Overdue(ORPHANED_MAX_S)
+        """By address and host, since any of the hosts may be the one that has to be asked, and away."""
 
     def look(self, sight: Sight) -> Iterator[str]:
         """See Check."""
@@ -117,9 +118,12 @@ class PublicationsShareNoAddress:
             publications = sight.state(host).wires.publications
             if publications or host in self._addresses:
                 self._note(host, publications, sight)
-        for address, for_s in self._shared.late(sight):
-            places = [f"{table} on {host}" for host, tables in self._published[address].items() for table in tables]
-            yield f"{address} leads to {len(places)} guests for {for_s:.0f} s: {', '.join(places)}"
+        late = {key for key, _ in self._shared.late(sight)}
+        for address in sorted({address for address, _ in late}):
+            hosts = self._published[address]
+            if all((address, host) in late for host in hosts):
+                places = [f"{table} on {host}" for host, tables in hosts.items() for table in tables]
+                yield f"{address} leads to {len(places)} guests for more than {self._shared.limit_s:.0f} s: {', '.join(places)}"
 
     def _note(self, host: str, publications: Mapping[str, Publication], sight: Sight) -> None:
         tables: dict[str, list[str]] = {}
@@ -134,7 +138,9 @@ class PublicationsShareNoAddress:
             known.pop(host, None)
             if address in tables:
                 known[host] = tuple(tables[address])
-            self._shared.judge(address, sight, is_wrong=sum(map(len, known.values())) > 1)
+            is_shared = sum(map(len, known.values())) > 1
+            for each in {host, *known}:
+                self._shared.judge((address, each), sight, is_wrong=is_shared and each in known, host=each)
 
 
 def _addresses(vm: VirtualMachine) -> tuple[tuple[str, str, str], ...]:
