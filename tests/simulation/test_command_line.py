@@ -158,7 +158,7 @@ def test_a_scenario_that_is_wrong_is_told_why(
 
 
 def test_the_commands_of_the_documents_are_ones_that_it_knows() -> None:
-    start = "python -m tests.simulation"
+    start = "python -m tests.simulation "
     named = [line.split("  ")[0] for page in pages() for line in page.shell_lines() if line.startswith(start)]
     assert len(named) > 3
     for line in named:
