@@ -12,6 +12,7 @@ from tests.simulation.happenings import trouble
 from tests.simulation.happenings.choosing import a_domain, a_gpu, a_host
 from tests.simulation.universe import Universe
 
+STALE_S = 10.0
 STALE_READS = (3, 15, 60)
 
 
@@ -37,13 +38,16 @@ def repeat_changes(universe: Universe, random: Random) -> str:
 
 @trouble
 def read_stale(universe: Universe, random: Random) -> str:
-    """From now on a controller reads the store as it is now, for some reads, whatever is written meanwhile."""
+    """From now on a controller reads the store as it is now, for some reads and at most some seconds, whatever is written."""
     if not universe.processes:
         return ""
     process, reads = random.choice(universe.processes), random.choice(STALE_READS)
     identifiers = SeededIdentifiers(random.getrandbits(32))
     old = MemoryStore(clock=universe.clock, identifiers=identifiers, start=universe.store.snapshot())
     process.store.go_stale(reads=reads, old=old)
+    universe.later(
+        STALE_S, f"controller {process.number} reads what is stored", lambda: process.store.go_stale(reads=0, old=None)
+    )
     return f"the next {reads} reads of controller {process.number} are of what is stored now"
 
 
