@@ -12,13 +12,16 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.output import has_live_line, say
 from provisioner.model.clock import seconds
 from provisioner.model.metadata import Condition, Key, Resource, find_condition
+
+if TYPE_CHECKING:
+    from cli.heard_steps import FinishedStep
 
 LONG_WORD = 40
 QUIET_S = 10.0
@@ -62,8 +65,7 @@ class Progress:
 
     def show(self, resource: Resource) -> None:
         """Print the steps that ended since, and refresh the live line."""
-        is_named = self._several or (self._several_gpus and resource.kind == "GPUClaim")
-        prefix = f"{resource.metadata.name:<16} " if is_named else ""
+        prefix = self._prefix(resource.key)
         for record in resource.status.steps:
             if record.finished and _mark(resource, record) not in self._told:
                 self._told.add(_mark(resource, record))
@@ -71,6 +73,14 @@ class Progress:
                 self._print(step_line("ok", record.name, took_s, _message_of(resource, record.name), prefix=prefix))
         self._note_failure(resource, prefix)
         self._refresh(resource, prefix)
+
+    def show_gone(self, key: Key, steps: Sequence[FinishedStep]) -> None:
+        """Print the last steps of an object that went before it was shown with them."""
+        told = {name for of, name, _started in self._told if of == key}
+        for step in steps:
+            if step.name not in told:
+                self._told.add((key, step.name, ""))
+                self._print(step_line("ok", step.name, step.duration_s, step.message, prefix=self._prefix(key)))
 
     def line(self, text: str) -> None:
         """A line that stays."""
@@ -82,6 +92,10 @@ class Progress:
             sys.stderr.write("\r" + " " * self._live_width + "\r")
             sys.stderr.flush()
             self._live_width = 0
+
+    def _prefix(self, key: Key) -> str:
+        is_named = self._several or (self._several_gpus and key.kind == "GPUClaim")
+        return f"{key.name:<16} " if is_named else ""
 
     def _note_failure(self, resource: Resource, prefix: str) -> None:
         """Tell once of each attempt that failed: its steps are being undone, and it may be tried again."""

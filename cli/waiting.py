@@ -17,11 +17,11 @@ from typing import Any
 
 import typer
 
+from cli.heard_steps import HeardSteps
 from cli.logs import log_to_file
 from cli.output import say
 from cli.progress import Progress
 from cli.session import Session
-from cli.undoing import UndoneSteps
 from provisioner.model.errors import StillPending
 from provisioner.model.metadata import Key, Resource, find_condition
 
@@ -54,10 +54,10 @@ class Wait:
         self._session = session
         self._targets = list(targets)
         self._timeout_s = timeout_s
-        wanted = [target.key for target in targets if target.key.kind != "GPUClaim"]  # claims tell of the VM's own GPUs
-        several_gpus = len(targets) - len(wanted) > 1
-        self._progress = Progress(now_s=lambda: session.now_s, several=len(wanted) > 1, several_gpus=several_gpus)
-        self._undone = UndoneSteps(wanted)
+        claims = [target.key for target in targets if target.key.kind == "GPUClaim"]  # they tell of the VM's own GPUs
+        wanted = [target.key for target in targets if target.key not in claims]
+        self._progress = Progress(now_s=lambda: session.now_s, several=len(wanted) > 1, several_gpus=len(claims) > 1)
+        self._heard = HeardSteps(wanted, claims=claims)
         self._interrupted = False
 
     def run(self) -> None:
@@ -84,12 +84,14 @@ class Wait:
 
     def _over(self) -> bool:
         """Look at every target once, show its progress, and drop those that are over."""
-        for line in self._undone.take():
+        for line in self._heard.take():
             self._progress.line(line)
         for target in list(self._targets):
             resource = self._session.find(target.key)
             if resource is not None:
                 self._show(target, resource)
+            elif target.news is None:
+                self._progress.show_gone(target.key, self._heard.finished(target.key))
             if target.is_over(resource):
                 self._targets.remove(target)
         return not self._targets
@@ -124,7 +126,7 @@ class Wait:
 
         session = self._session
         controller = build_controller(
-            session.store, cache_dir=session.cache_dir, tables=session.tables, observer=self._undone, workers=8
+            session.store, cache_dir=session.cache_dir, tables=session.tables, observer=self._heard, workers=8
         )
         with log_to_file():
             try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from cli.heard_steps import HeardSteps
 from cli.progress import Progress, fitted
 from provisioner.model.clock import timestamp
+from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec, GPUClaimStatus
 from provisioner.model.metadata import Condition, Metadata, StepRecord
 from provisioner.model.virtual_machine import VirtualMachine, VirtualMachineStatus
 
@@ -73,3 +75,23 @@ def test_on_a_terminal_long_words_give_way_before_the_cause() -> None:
 
 def test_what_an_earlier_attempt_left_is_not_what_is_waited_for(vm: Watched) -> None:
     assert vm.waits(12, "Undone", "of long ago") == "  ...  image         12.0s\n"
+
+
+def test_the_steps_of_a_claim_that_is_gone_are_told_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    claim = a_claim(StepRecord(name="reset", started=timestamp(BEGAN_S), finished=timestamp(BEGAN_S + 2)))
+    heard, progress = HeardSteps((), claims=(claim.key,)), Progress(now_s=lambda: BEGAN_S)
+    heard.step_finished(claim.key, "reset", 2.0, "done by flr")
+    progress.show(claim)
+    heard.step_finished(claim.key, "record", 0.0, "clean")
+    progress.show_gone(claim.key, heard.finished(claim.key))
+    progress.show_gone(claim.key, heard.finished(claim.key))
+    assert [line.split() for line in capsys.readouterr().err.splitlines()] == [
+        ["ok", "reset", "2.0s"],
+        ["ok", "record", "0.0s", "clean"],
+    ]
+
+
+def a_claim(*steps: StepRecord) -> GPUClaim:
+    owner = ClaimOwner(kind="VirtualMachine", namespace="default", name="a", uid="1")
+    spec = GPUClaimSpec(host="h", address="0000:01:00.0", gpu_name="l40s", owner=owner)
+    return GPUClaim(metadata=Metadata(name="h.0000-01-00.0"), spec=spec, status=GPUClaimStatus(steps=steps))

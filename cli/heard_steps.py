@@ -1,10 +1,14 @@
-"""Which steps were undone, told by the control loop while it runs in this process: undoing leaves no record in a status."""
+"""Steps that no status shows, told by the control loop while it runs in this process.
+
+Undoing leaves no record; and a claim goes with its last step, often before anybody has looked at it once more.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from cli.progress import step_line
@@ -12,18 +16,29 @@ from cli.session import MACHINE_KINDS
 from provisioner.model.metadata import Key
 
 
-class UndoneSteps:
-    """An observer that hears which steps were undone; their times run from one to the next, since undoing has no record.
+@dataclass(frozen=True, slots=True)
+class FinishedStep:
+    """How a step ended."""
 
-    Called from the workers of the control loop, read by the thread that waits.
+    name: str
+    duration_s: float
+    message: str
+
+
+class HeardSteps:
+    """An observer that hears which steps were undone, and how those of claims ended.
+
+    The times of the undone run from one to the next, since undoing has no record. Called from the workers of the control loop,
+    read by the thread that waits.
     """
 
-    def __init__(self, keys: Collection[Key]) -> None:
+    def __init__(self, keys: Collection[Key], *, claims: Collection[Key] = ()) -> None:
         self._keys = frozenset(keys)
         self._lock = threading.Lock()
         self._last_s = time.monotonic()
         self._told: set[tuple[Key, str]] = set()
         self._lines: list[str] = []
+        self._finished: dict[Key, list[FinishedStep]] = {claim: [] for claim in claims}
 
     def step_started(self, key: Key, step: str) -> None:
         """A step that begins again can be undone again."""
@@ -34,7 +49,10 @@ class UndoneSteps:
         """The status tells."""
 
     def step_finished(self, key: Key, step: str, duration_s: float, message: str) -> None:
-        """The status tells."""
+        """The status tells, unless the object is gone before anybody reads it."""
+        with self._lock:
+            if key in self._finished:
+                self._finished[key].append(FinishedStep(step, duration_s, message))
 
     def step_undone(self, key: Key, step: str) -> None:
         """Note the first time of each."""
@@ -55,6 +73,11 @@ class UndoneSteps:
         with self._lock:
             lines, self._lines = self._lines, []
         return lines
+
+    def finished(self, key: Key) -> list[FinishedStep]:
+        """The steps of the claim of that name that ended while we listened, the first first."""
+        with self._lock:
+            return list(self._finished.get(key, ()))
 
 
 def _leaves_something(key: Key, step: str) -> bool:
