@@ -16,7 +16,7 @@ from provisioner.model.errors import Conflict, HypervisorError
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.virtual_machine import REQUEST_ANNOTATION, GpuRequest, Phase, RunStrategy
-from tests.lifecycle.later import Later
+from tests.background_jobs import Jobs
 from tests.lifecycle.world import World, vm_yaml
 
 L40S = GpuRequest(name="nvidia.com/AD102GL_L40S")
@@ -141,7 +141,7 @@ def test_a_refusal_of_the_hypervisor_is_told_and_slows_down(world: World) -> Non
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_vm_that_is_deleted_during_its_start_leaves_nothing(world: World, seed: int) -> None:
-    jobs = Later(world.clock, Random(seed), always_takes_time=True)
+    jobs = Jobs(world.clock, Random(seed), at_once=0.0)
     world.ports = replace(world.ports, background=jobs)
     world.start_controller()
     world.host("a").run(lambda: bool(world.store.get(GPUHost, "a").status.kvm.works)).apply(vm_yaml("first"))

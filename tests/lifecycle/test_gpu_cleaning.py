@@ -14,7 +14,7 @@ from provisioner.model.gpu_history import Outcome
 from provisioner.model.gpu_host import GPUHost, GpuState
 from provisioner.model.virtual_machine import RunStrategy
 from provisioner.planning.policy import PlacementPolicy
-from tests.lifecycle.later import Later
+from tests.background_jobs import Jobs
 from tests.lifecycle.tenants import AUDIO, GPU, SCRUB, entries, function, gone, had_by_first, why_pending
 from tests.lifecycle.world import World, vm_yaml
 
@@ -73,7 +73,7 @@ def test_a_gpu_that_no_guest_had_is_given_back_without_a_reset_and_that_is_said(
 
 
 def test_a_deletion_does_not_wait_for_a_scrub_and_the_next_vm_does(world: World) -> None:
-    jobs = Later(world.clock, Random(1), always_takes_time=True)
+    jobs = Jobs(world.clock, Random(1), at_once=0.0)
     world.ports = replace(world.ports, background=jobs)
     world.start_controller()
     world.host("a").run(lambda: bool(world.store.get(GPUHost, "a").status.kvm.works)).apply(vm_yaml("first"))

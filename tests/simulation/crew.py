@@ -9,6 +9,7 @@ Workers begin from nothing (spawn), so that no state of the parent and no thread
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import sys
 import time
@@ -28,6 +29,9 @@ WALL_FACTOR = 10.0
 """So many times its CPU time a seed may take on a machine that others use too, before its worker is ended from outside."""
 LOOK_EVERY_S = 1.0
 JOIN_S = 10.0
+
+GARBAGE_AFTER = 50_000
+"""New objects before garbage is looked for. Most of a world's live as long as it does: to look often is a fifth of the time."""
 
 Work = Callable[[Scenario, int], Outcome]
 """What a worker does with a seed; it must be picklable."""
@@ -152,6 +156,8 @@ def _deaf_to_interrupts() -> Iterator[None]:
 def _serve(connection: Connection, scenario: Scenario, work: Work) -> None:
     """A worker's life. When it is ended it leaves no directory behind."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(GARBAGE_AFTER)
     with quiet(), contextlib.suppress(EOFError, OSError):  # the parent has gone
         while True:
             connection.send(work(scenario, connection.recv()))

@@ -22,7 +22,7 @@ from provisioner.lifecycle.controller import Controller
 from provisioner.lifecycle.ports import Ports
 from provisioner.model.tables import Tables
 from provisioner.store.memory import MemoryStore
-from tests.simulation.jobs import Jobs
+from tests.background_jobs import Jobs
 from tests.simulation.moments import Gate
 from tests.simulation.store_door import StoreDoor
 

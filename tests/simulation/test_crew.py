@@ -6,6 +6,8 @@ import os
 import threading
 from multiprocessing import active_children
 
+import pytest
+
 from tests.simulation.crew import DIED, Crew
 from tests.simulation.runner import DOES_NOT_END, Outcome, live_through, quiet
 from tests.simulation.scenario import Hosts, Scenario
@@ -62,6 +64,7 @@ def test_a_process_that_says_nothing_is_ended() -> None:
     assert not active_children()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the alarm rings while garbage is collected
 def test_a_seed_that_uses_up_its_time_is_a_finding() -> None:
     with quiet():
         outcome = live_through(SMALL, 0, limit_s=0.001)

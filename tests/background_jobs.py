@@ -13,8 +13,6 @@ from provisioner.model.errors import HikubeError
 from provisioner.model.metadata import Key
 
 LONGEST_S = 8.0
-AT_ONCE = 0.5
-"""How many end in the moment in which they were asked for."""
 
 
 @dataclass
@@ -30,9 +28,14 @@ class _Job:
 
 
 class Jobs:
-    """A Background without threads. `tick` ends the jobs that are due."""
+    """A Background without threads. `tick` ends the jobs that are due.
 
-    def __init__(self, clock: ManualClock, random: Random) -> None:
+    Args:
+        at_once: How many of them end in the moment in which they were asked for, from 0 to 1.
+    """
+
+    def __init__(self, clock: ManualClock, random: Random, *, at_once: float = 0.5) -> None:
+        self._at_once = at_once
         self._clock = clock
         self._random = random
         self._jobs: dict[str, _Job] = {}
@@ -46,7 +49,7 @@ class Jobs:
         """See Background."""
         known = self._jobs.get(name)
         if known is None:
-            takes_s = 0.0 if self._random.random() < AT_ONCE else self._random.uniform(0.5, LONGEST_S)
+            takes_s = 0.0 if self._random.random() < self._at_once else self._random.uniform(0.5, LONGEST_S)
             known = self._jobs[name] = _Job(job, self._clock.monotonic_s() + takes_s)
         self._end_if_due(known)
         if not known.has_ended:
@@ -60,7 +63,10 @@ class Jobs:
     def is_under_way(self, name: str) -> bool:
         """See Background."""
         known = self._jobs.get(name)
-        return known is not None and not known.has_ended
+        if known is None:
+            return False
+        self._end_if_due(known)
+        return not known.has_ended
 
     def forget(self, name: str) -> None:
         """See Background."""
