@@ -30,8 +30,8 @@ WALL_FACTOR = 10.0
 LOOK_EVERY_S = 1.0
 JOIN_S = 10.0
 
-GARBAGE_AFTER = 50_000
-"""New objects before garbage is looked for. Most of a world's live as long as it does: to look often is a fifth of the time."""
+GARBAGE_AFTER = (2_000, 10, 50)
+"""How seldom garbage is looked for: most of a world's objects live as long as it does. Seldomer costs more, in cold memory."""
 
 Work = Callable[[Scenario, int], Outcome]
 """What a worker does with a seed; it must be picklable."""
@@ -157,7 +157,7 @@ def _serve(connection: Connection, scenario: Scenario, work: Work) -> None:
     """A worker's life. When it is ended it leaves no directory behind."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     gc.freeze()  # what was imported stays
-    gc.set_threshold(GARBAGE_AFTER)
+    gc.set_threshold(*GARBAGE_AFTER)
     with quiet(), contextlib.suppress(EOFError, OSError):  # the parent has gone
         while True:
             connection.send(work(scenario, connection.recv()))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from provisioner.model.examination import Finding, HostExamination
 from provisioner.model.gpu_host import GpuFacts, GpuHealth, GPUHost
@@ -19,9 +20,8 @@ CODE_PREFIX = "HK-DOC-"
 RANK = {Severity.ERROR.value: 0, Severity.WARNING.value: 1, Severity.INFO.value: 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A check that found nothing wrong."""
+class Checked(NamedTuple):
+    """A check that found nothing wrong. A tuple, since there are some forty of them for every GPU at every look."""
 
     code: str
     title: str
@@ -92,12 +92,12 @@ def diagnose(
     passed: list[Checked] = []
     unknown: list[NotKnown] = []
     for check, subject, answer in [*_of_host(case), *(each for gpu in gpus for each in _of_gpu(GpuCase(case, gpu)))]:
-        if isinstance(answer, Found):
-            findings.append(check.finding(answer, subject=subject))
-        elif isinstance(answer, Unknown):
-            unknown.append(NotKnown(check.code, check.title, subject, answer.why))
-        else:
+        if answer is None:
             passed.append(Checked(check.code, check.title, subject))
+        elif isinstance(answer, Found):
+            findings.append(check.finding(answer, subject=subject))
+        else:
+            unknown.append(NotKnown(check.code, check.title, subject, answer.why))
     return Diagnosis(_sorted(findings), tuple(passed), tuple(unknown))
 
 

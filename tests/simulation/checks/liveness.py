@@ -20,8 +20,8 @@ from tests.simulation.universe import Universe
 from tests.simulation.violation import Violation
 
 BOUND_S = 3 * 3600.0
-LOOK_AROUND_S = 700.0
-"""Every host is surveyed and examined twice by then."""
+LOOK_AROUND_S = 350.0
+"""Every host is surveyed and examined by then."""
 STAYS_S = 330.0
 """Every host is surveyed once more by then, and every VM is looked at twenty times."""
 OTHER_PASSES_MAX = 300
