@@ -51,7 +51,8 @@ def sweep_orphans(view: View[GPUHost], hypervisor: Hypervisor) -> Verdict:
     strangers = _strangers(view, ownerless)
     orphans = [domain for domain in ownerless if domain.uuid not in strangers]
     suspects = _noted(view.resource, SUSPECTS_ANNOTATION)
-    _note(view, SUSPECTS_ANNOTATION, orphans)
+    if orphans or suspects:
+        _note(view, SUSPECTS_ANNOTATION, orphans)
     for domain in [domain for domain in orphans if domain.uuid in suspects][:ORPHANS_PER_PASS]:
         _send_home(view.resource, domain, hypervisor, view.ports)
     if orphans:
@@ -86,8 +87,7 @@ def _noted(host: GPUHost, annotation: str) -> set[str]:
 def _note(view: View[GPUHost], annotation: str, domains: Sequence[Domain]) -> None:
     """Write them down on the host; nothing is written where nothing changes. Raises Conflict: it was written meanwhile."""
     text, known = ",".join(sorted(domain.uuid for domain in domains)), view.resource.metadata.annotations
-    is_decided_once = annotation == STRANGERS_ANNOTATION  # that there are none is written down too
-    if text != known.get(annotation, None if is_decided_once else ""):
+    if text != known.get(annotation):
         view.resource = view.ports.store.update(view.resource.with_metadata(annotations={**known, annotation: text}))
 
 

@@ -8,6 +8,7 @@ from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.metadata import Key
 from provisioner.store.protocol import ChangeType
 from tests.simulation.checks.overdue import Overdue
+from tests.simulation.checks.sharing import shared
 from tests.simulation.sight import HOSTS, TIME, Guest, Sight
 
 UNNOTICED_MAX_S = 700.0
@@ -25,12 +26,9 @@ class FunctionsHaveOneDomain:
     def look(self, sight: Sight) -> Iterator[str]:
         """See Check."""
         for host in sight.touched:
-            users: dict[str, str] = {}
-            for guest in sight.guests(host):
-                for address in guest.functions:
-                    other = users.setdefault(address, guest.domain)
-                    if other != guest.domain:
-                        yield f"{address} of {host} is in two running domains: {other} and {guest.domain}"
+            passed = ((address, guest.domain) for guest in sight.guests(host) for address in guest.functions)
+            for address, one, other in shared(passed):
+                yield f"{address} of {host} is in two running domains: {one} and {other}"
 
 
 class MachinesHaveOneDomain:

@@ -16,9 +16,31 @@ from tests.simulation.sight import HOSTS, TIME, Sight
 
 MACHINES = frozenset({VirtualMachine.KIND, VMInstance.KIND})
 UNNOTICED_MAX_S = 240.0
-"""A Ready VM is looked at every 15 s; one thread serves everybody here, and a call may take its time."""
+"""A Ready VM is looked at every 60 s where its host is heard; one thread serves all here, and a call may take its time."""
 DEATH_UNNOTICED_MAX_S = 900.0
 """The host's own looks, every 300 s, find a GPU that has died; then its VM's pass says so."""
+
+
+class Newly:
+    """VMs of which a condition has just come to hold."""
+
+    def __init__(self, condition: str) -> None:
+        self._condition = condition
+        self._uids: set[str] = set()
+        """Of those of which it holds."""
+
+    def among(self, sight: Sight) -> Iterator[VirtualMachine]:
+        """Those of which it did not hold at the last look; every change is to be shown, once."""
+        for change in sight.changes:
+            vm = change.resource
+            if not isinstance(vm, VirtualMachine):
+                continue
+            uid = vm.metadata.uid
+            if change.type is ChangeType.DELETED or not holds(vm, self._condition):
+                self._uids.discard(uid)
+            elif uid not in self._uids:
+                self._uids.add(uid)
+                yield vm
 
 
 class ReadyIsClaimed:
@@ -57,20 +79,12 @@ class ProofIsTrue:
     watches = MACHINES
 
     def __init__(self) -> None:
-        self._proven: set[str] = set()
+        self._proven = Newly("GPUsProven")
 
     def look(self, sight: Sight) -> Iterator[str]:
         """See Check."""
-        for change in sight.changes:
-            vm = change.resource
-            if not isinstance(vm, VirtualMachine):
-                continue
-            uid = vm.metadata.uid
-            if change.type is ChangeType.DELETED or not holds(vm, "GPUsProven"):
-                self._proven.discard(uid)
-            elif uid not in self._proven:
-                self._proven.add(uid)
-                yield from self._unlike(vm, sight)
+        for vm in self._proven.among(sight):
+            yield from self._unlike(vm, sight)
 
     def _unlike(self, vm: VirtualMachine, sight: Sight) -> Iterator[str]:
         """Whatever happened since the pass began may have come after the report."""
@@ -136,20 +150,12 @@ class ReadyIsHandedOver:
     watches = MACHINES
 
     def __init__(self) -> None:
-        self._ready: set[str] = set()
+        self._ready = Newly("Ready")
 
     def look(self, sight: Sight) -> Iterator[str]:
         """See Check."""
-        for change in sight.changes:
-            vm = change.resource
-            if not isinstance(vm, VirtualMachine):
-                continue
-            uid = vm.metadata.uid
-            if change.type is ChangeType.DELETED or not holds(vm, "Ready"):
-                self._ready.discard(uid)
-            elif uid not in self._ready:
-                self._ready.add(uid)
-                yield from self._left(vm, sight)
+        for vm in self._ready.among(sight):
+            yield from self._left(vm, sight)
 
     @staticmethod
     def _left(vm: VirtualMachine, sight: Sight) -> Iterator[str]:

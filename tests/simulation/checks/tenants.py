@@ -15,6 +15,7 @@ from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.model.vm_disk import VMDisk
 from provisioner.store.protocol import ChangeType
 from tests.simulation.checks.readiness import MACHINES, holds
+from tests.simulation.checks.sharing import shared
 from tests.simulation.sight import HOSTS, Sight
 
 PRIVATE = (access.HOST_PRIVATE, access.CONTROLLER_PRIVATE)
@@ -82,12 +83,9 @@ class VolumesHaveOneGuest:
     def look(self, sight: Sight) -> Iterator[str]:
         """See Check."""
         for host in sight.touched:
-            users: dict[str, str] = {}
-            for guest in sight.guests(host):
-                for volume in guest.volumes:
-                    other = users.setdefault(volume, guest.domain)
-                    if other != guest.domain:
-                        yield f"{volume} of {host} is written to by two guests: {other} and {guest.domain}"
+            written = ((volume, guest.domain) for guest in sight.guests(host) for volume in guest.volumes)
+            for volume, one, other in shared(written):
+                yield f"{volume} of {host} is written to by two guests: {one} and {other}"
 
 
 class NobodyStopsWhatShallRun:
