@@ -10,13 +10,16 @@ WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types arch unit sim e2e bench clean
+.PHONY: help setup tools demo test check fmt lint types arch unit sim e2e bench clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 10
 
 setup: ## Install what is missing: Debian packages (needs root) and the Python environment in .venv
 	@scripts/setup
+
+tools: setup ## Build the Kubernetes and the other programs that tests run, once, into the cache: about ten minutes
+	@scripts/tools
 
 demo: setup ## A GPU VM from YAML in a GPU host in a box: created, proven, deleted, nothing left
 	@scripts/demo
@@ -39,7 +42,7 @@ arch: ## The layers of ARCHITECTURE.md
 	lint-imports --no-cache
 
 unit: ## Pure code, contracts on the twins, step tables, the command line; a few simulated seeds
-	$(PYTEST) tests --ignore=tests/libvirt --ignore=tests/gpu --ignore=tests/e2e --ignore=tests/simulation/test_bugs.py -n $(WORKERS) --dist worksteal
+	$(PYTEST) tests --ignore=tests/libvirt --ignore=tests/gpu --ignore=tests/e2e --ignore=tests/kubernetes --ignore=tests/simulation/test_bugs.py -n $(WORKERS) --dist worksteal
 
 sim: setup ## Seeds of a simulated fleet, on every core: make sim SEEDS=100000 for a night
 	python -m tests.simulation --seeds $(SEEDS)

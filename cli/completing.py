@@ -38,8 +38,9 @@ def _within_budget(find: Callable[[], Iterable[str]]) -> list[str]:
 def _stored(*kinds: str) -> list[dict[str, Any]]:
     from cli.places import store_path
     from cli.session import Session
+    from cli.store_choice import is_kubernetes
 
-    if not store_path().exists():
+    if is_kubernetes() or not store_path().exists():  # a cluster is not asked at every key
         return []
     session = Session()
     return [item for kind in kinds for item in session.raw(kind)]

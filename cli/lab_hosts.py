@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from cli.adding import add_host, add_image, settle_hosts
 from cli.output import say
-from cli.places import store_path
+from cli.places import has_store
 from cli.session import Session
 from provisioner.model.errors import AlreadyExists
 
@@ -78,7 +78,7 @@ def how_to_add(lab: Lab, images: LabImages, tables: Tables, *, emulated: bool) -
 
 def still_registered(session: Session, lab: Lab) -> tuple[str, ...]:
     """Names of the stored hosts that are hosts of this lab. Makes no store where there is none."""
-    if not store_path().exists():
+    if not has_store():
         return ()
     keys = {_key_file(host.uri) for host in lab.hosts if host.was_started()}
     return tuple(item["metadata"]["name"] for item in session.raw("GPUHost") if _key_file(item["spec"]["uri"]) in keys)

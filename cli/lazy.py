@@ -16,6 +16,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from cli import store_choice
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -111,7 +113,10 @@ class LazyGroup(TyperGroup):
         return list(self.branch.entries)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """A group without arguments shows its help, which is what was wanted."""
+        """A group without arguments shows its help, which is what was wanted. The first one takes the choice of a store."""
+        if ctx.parent is None:
+            chosen, args = store_choice.taken_from(args)
+            ctx.call_on_close(store_choice.put_in_place(chosen))
         if not args and not ctx.resilient_parsing:
             args = ["--help"]
         return super().parse_args(ctx, args)

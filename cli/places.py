@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cli.store_choice import is_kubernetes
+
 
 def _place(variable: str, kind: str) -> Path:
     chosen = os.environ.get(variable)
@@ -33,6 +35,11 @@ def config_dir() -> Path:
 def store_path() -> Path:
     """The database file."""
     return data_dir() / "hikube.db"
+
+
+def has_store() -> bool:
+    """Whether there is anything to look into: a cluster always has a store, the file may not have been made."""
+    return is_kubernetes() or store_path().exists()
 
 
 def key_path(given: str = "") -> Path:

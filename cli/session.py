@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cli.places import cache_dir, config_dir, key_path, store_path
-from provisioner.model.errors import NotFound, StoreUnavailable
+from cli.store_choice import is_kubernetes
+from provisioner.model.errors import NotFound, StoreUnavailable, Unsupported
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cli.cluster import WatchedLease
     from provisioner.model.metadata import Key, Resource
     from provisioner.model.tables import Tables
+    from provisioner.store.kubernetes.leader_lease import LeaderLease
+    from provisioner.store.protocol import Store
     from provisioner.store.sqlite import ControllerLock, SqliteStore
 
 MACHINE_KINDS = ("VirtualMachine", "VMInstance")
@@ -40,12 +44,30 @@ class Session:
         return SystemIdentifiers()
 
     @cached_property
-    def store(self) -> SqliteStore:
+    def store(self) -> Store:
+        """The store of this user, or of the cluster that was chosen.
+
+        Raises:
+            StoreUnavailable, InvalidInput: see the store.
+        """
+        if not is_kubernetes():
+            return self.file_store
+        from cli.cluster import open_store
+
+        return open_store(clock=self.clock, tables=self.tables)
+
+    @cached_property
+    def file_store(self) -> SqliteStore:
         """The store of this user.
 
         Raises:
             StoreUnavailable: see the store.
+            Unsupported: a cluster was chosen.
         """
+        if is_kubernetes():
+            raise Unsupported(
+                "the store of a cluster has no key file", hint="its API server encrypts Secrets, if it is told to"
+            )
         from provisioner.store.open import open_store
 
         return open_store(store_path(), clock=self.clock, identifiers=self.identifiers, key_path=self.key_path)
@@ -67,7 +89,11 @@ class Session:
 
     def raw(self, kind: str, *, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """Objects of a kind as plain JSON, without making resources of them."""
-        return self.store.read_raw(kind, namespace, labels=labels)
+        if not is_kubernetes():
+            return self.file_store.read_raw(kind, namespace, labels=labels)
+        from provisioner.model.kinds import KINDS
+
+        return [each.as_json() for each in self.store.list(KINDS[kind], namespace=namespace, labels=labels).items]
 
     def raw_one(self, kind: str, name: str, *, namespace: str = "") -> dict[str, Any]:
         """One object as plain JSON.
@@ -80,15 +106,25 @@ class Session:
             raise no_such(kind, name, namespace=namespace, known=items)
         return items[name]
 
-    def controller_lock(self) -> ControllerLock:
-        """The right to run the control loop of this store."""
+    def controller_lock(self) -> ControllerLock | WatchedLease:
+        """The right to run the control loop of this store; that of a cluster is left to its controllers."""
         import sys
 
+        if is_kubernetes():
+            from cli.cluster import WatchedLease
+
+            return WatchedLease(self.leader_lease())
         from provisioner.store.sqlite import ControllerLock
 
         words = ["hikube", *sys.argv[1:4]]
-        _ = self.store  # makes the directory
+        _ = self.file_store  # makes the directory
         return ControllerLock(store_path(), clock=self.clock, command=" ".join(words))
+
+    def leader_lease(self, *, lost: Callable[[], None] = lambda: None) -> LeaderLease:
+        """The right to run the control loop of the cluster; `lost` is called when it has passed to somebody else."""
+        from cli.cluster import leader_lease
+
+        return leader_lease(clock=self.clock, identifiers=self.identifiers, lost=lost)
 
     def find(self, key: Key) -> Resource | None:
         """The stored object, or None. A Secret comes with its values sealed: to see and delete it needs no key."""

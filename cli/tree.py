@@ -85,7 +85,9 @@ SANDBOX = Branch(
 
 ROOT = Branch(
     "Turn the GPUs of a fleet into GPU virtual machines that have proven their GPUs.\n\n"
-    "Data goes to stdout, talk to stderr. Exit codes: docs/reference/exit-codes.md.",
+    "Data goes to stdout, talk to stderr. Exit codes: docs/reference/exit-codes.md.\n\n"
+    "On a Kubernetes cluster: `hikube --store kubernetes [--kubeconfig FILE] [--context NAME] COMMAND …`; "
+    "HIKUBE_STORE=kubernetes says so for every command.",
     {
         "apply": Leaf("cli.resources.apply:apply", "Create or change what YAML files describe"),
         "validate": Leaf("cli.resources.validate:validate", "Check YAML files; report every mistake with its line"),

@@ -117,7 +117,7 @@ class Wait:
                 break
             if not told:
                 told = True
-                self._progress.line(f"  (the control loop runs in {_whom(lock.holder())}; watching)")
+                self._progress.line(f"  ({_who_works(lock.holder())}; watching)")
             self._session.store.watch(self._latest(), timeout_s=min(WATCH_S, max(0.0, deadline - clock.monotonic_s())))
         return not self._targets
 
@@ -204,5 +204,5 @@ def _present_state(resource: Resource | None) -> str:
     return f"{ready.reason}: {ready.message}" if ready is not None else "no control loop has looked at it yet"
 
 
-def _whom(holder: Any) -> str:
-    return f"process {holder.pid} ({holder.command})" if holder is not None else "another process"
+def _who_works(holder: Any) -> str:
+    return f"the control loop runs in {holder}" if holder is not None else "no control loop runs at this moment"

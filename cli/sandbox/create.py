@@ -12,7 +12,7 @@ from cli.adding import add_host, add_image
 from cli.applying import Applied, Verb
 from cli.options import NARROW, UNCHANGED_EXIT_CODE, ErrorUnchanged, NarrowOutput, output_format
 from cli.output import as_json, as_list, as_yaml, put, say
-from cli.places import store_path
+from cli.places import has_store
 from cli.render.table import table
 from cli.sandbox.premises import handles, is_of_sandbox, sandbox_dir, sandbox_hosts, state_file, uri_of
 from cli.session import Session
@@ -68,7 +68,7 @@ def _fleet_named(preset: str) -> Sequence[ReadyHost]:
 
 
 def _refuse_beside_others(session: Session, wanted: Sequence[ReadyHost], preset: str) -> None:
-    if not store_path().exists():
+    if not has_store():
         return
     others = [item["metadata"]["name"] for item in session.raw("GPUHost") if not is_of_sandbox(item)]
     if others:

@@ -11,7 +11,7 @@ from cli.asking import require
 from cli.deleting import Removal, delete_all
 from cli.options import Timeout, Yes, duration_s
 from cli.output import put, say
-from cli.places import store_path
+from cli.places import has_store
 from cli.sandbox.premises import handles, sandbox_dir, sandbox_hosts, sandbox_images
 from cli.session import MACHINE_KINDS, Session
 from provisioner.model.errors import HypervisorError
@@ -69,7 +69,7 @@ def _living_there(session: Session, hosts: set[str], kinds: tuple[str, ...]) -> 
 
 
 def _histories(session: Session, hosts: set[str]) -> list[Key]:
-    if not store_path().exists():
+    if not has_store():
         return []
     return [_key(item) for item in session.raw("GPUHistory") if item.get("status", {}).get("host") in hosts]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from cli.places import data_dir, store_path
+from cli.places import data_dir, has_store
 from cli.session import Session, no_such
 from provisioner.model.errors import NotFound
 
@@ -39,7 +39,7 @@ def uri_of(name: str, *, preset: str) -> str:
 
 def sandbox_hosts(session: Session) -> list[dict[str, Any]]:
     """The stored hosts that are of the sandbox, as plain JSON. Makes no store where there is none."""
-    if not store_path().exists():
+    if not has_store():
         return []
     return [item for item in session.raw("GPUHost") if is_of_sandbox(item)]
 
@@ -53,7 +53,7 @@ def is_of_sandbox(host: dict[str, Any]) -> bool:
 
 def sandbox_images(session: Session) -> list[str]:
     """Names of the stored images that stand for built-in ones."""
-    if not store_path().exists():
+    if not has_store():
         return []
     folder = sandbox_dir() / "images"
     return [item["metadata"]["name"] for item in session.raw("Image") if _file_of(item["spec"]["url"]).parent == folder]

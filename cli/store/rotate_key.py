@@ -31,7 +31,7 @@ def rotate_key(
     form = output_format(output, allowed=NAMELESS)
     session = Session(key_file=key_file)
     target = Path(to).expanduser() if to else None
-    key_id, count = session.store.rotate_key(to=target)
+    key_id, count = session.file_store.rotate_key(to=target)
     path = str(target or session.key_path)
     if form != "table":
         value = {"keyId": key_id, "keyFile": path, "secrets": count}

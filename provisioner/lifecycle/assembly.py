@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from provisioner.drivers.guest.protocol import GuestDoor, Guests
 from provisioner.drivers.hypervisor import Connector, Hypervisor
 from provisioner.lifecycle.background import Threads
 from provisioner.lifecycle.controller import Controller
+from provisioner.lifecycle.fencing import FencedConnector, FencedGuests
 from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.progress import Observer, Silence
 from provisioner.model.guest_report import GuestReport
 from provisioner.model.tables import Tables
+from provisioner.store.fenced import Fence, FencedStore
 from provisioner.store.protocol import Store
 
 WORKERS = 12
@@ -85,10 +88,17 @@ def build_controller(
     observer: Observer | None = None,
     workers: int = WORKERS,
     time_scale: float = 1.0,
+    fence: Fence | None = None,
 ) -> Controller:
-    """A controller over the real drivers."""
+    """A controller over the real drivers; behind a fence, where another process may lead before this one knows."""
     ports = build_ports(store, cache_dir=cache_dir, tables=tables, observer=observer, time_scale=time_scale)
-    return controller_of(ports, workers=workers)
+    return controller_of(ports if fence is None else behind(ports, fence), workers=workers)
+
+
+def behind(ports: Ports, fence: Fence) -> Ports:
+    """The same ports, through which nothing is changed unless the fence allows it at that moment."""
+    store, connector = FencedStore(ports.store, fence), FencedConnector(ports.connector, fence)
+    return replace(ports, store=store, connector=connector, guests=FencedGuests(ports.guests, fence))
 
 
 def controller_of(ports: Ports, *, workers: int) -> Controller:

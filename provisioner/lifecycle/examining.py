@@ -21,7 +21,6 @@ from provisioner.lifecycle.stray_gpus import take_strays_home
 from provisioner.lifecycle.surveying import claimed_on
 from provisioner.lifecycle.verdicts import Done, Retry, Verdict
 from provisioner.lifecycle.view import View
-from provisioner.model.clock import seconds
 from provisioner.model.errors import HikubeError, HostTimeout, HostUnreachable
 from provisioner.model.examination import GpuIdentity, HostExamination
 from provisioner.model.gpu_host import FreeHugepages, GpuFacts, GPUHost
@@ -122,13 +121,9 @@ def _look(view: View[GPUHost], hypervisor: Hypervisor) -> HostExamination | Retr
     if not isinstance(outcome, Running):
         return outcome.result
     is_waiting = condition is not None and condition.status == "False" and condition.reason == EXAMINING
-    if condition is not None and is_waiting and _age_s(ports, condition.last_transition_time) > limit_s + GRACE_S:
+    if condition is not None and is_waiting and ports.age_s(condition.last_transition_time) > limit_s + GRACE_S:
         return hung
     return Retry(POLL_S, EXAMINING, "looking at the host from inside")
-
-
-def _age_s(ports: Ports, since: str) -> float:
-    return ports.clock.now_s() - seconds(since) if since else 0.0
 
 
 def _failed(view: View[GPUHost], hypervisor: Hypervisor, why: str) -> Verdict:

@@ -24,11 +24,10 @@ from provisioner.lifecycle.surveying import KEPT, claimed_on, surveyed, with_sur
 from provisioner.lifecycle.verdicts import Done, Retry, Verdict
 from provisioner.lifecycle.vfio_keeping import keep_gpus_on_vfio
 from provisioner.lifecycle.view import View
-from provisioner.model.clock import seconds
 from provisioner.model.errors import HostUnreachable, NotFound
 from provisioner.model.gpu_check import requests_of
 from provisioner.model.gpu_claim import GPUClaim
-from provisioner.model.gpu_host import GPUHost, GPUHostStatus
+from provisioner.model.gpu_host import GPUHost
 from provisioner.model.metadata import Key, Resource
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.model.vm_disk import VMDisk
@@ -105,7 +104,7 @@ def prove(view: GPUHostView) -> Verdict:
 
 def _is_due(view: GPUHostView, last: str) -> bool:
     """Whether what was last done then is to be done again, by the host's own period."""
-    return not last or view.ports.clock.now_s() - seconds(last) >= view.resource.spec.refresh_interval_s
+    return view.ports.age_s(last) >= view.resource.spec.refresh_interval_s
 
 
 def sweep(view: GPUHostView) -> Verdict:
@@ -182,7 +181,7 @@ class GPUHostReconciler:
 
     def _keep_fresh(self, view: GPUHostView) -> float:
         status, spec, watch = view.resource.status, view.resource.spec, self._ports.host_watch
-        age_s = self._age_s(status)
+        age_s = self._ports.age_s(status.last_seen)
         is_changed = status.observed_generation != view.resource.metadata.generation
         is_asked = watch.survey_due_in_s(view.key) <= 0
         if age_s >= _period_s(view.resource) or is_changed or not status.reachable or is_asked:
@@ -217,12 +216,9 @@ class GPUHostReconciler:
         waits_s = handle_requests(view, view.hypervisor)
         return again_s if waits_s is None else min(again_s, waits_s)
 
-    def _age_s(self, status: GPUHostStatus) -> float:
-        return self._ports.clock.now_s() - seconds(status.last_seen) if status.last_seen else float("inf")
-
     def _next_look_s(self, view: GPUHostView) -> float:
         """Seconds until the survey that is due by the period, or earlier because an event asked for one."""
-        left_s = _period_s(view.resource) - self._age_s(view.resource.status)
+        left_s = _period_s(view.resource) - self._ports.age_s(view.resource.status.last_seen)
         return max(0.0, min(left_s, self._ports.host_watch.survey_due_in_s(view.key)))
 
     def _remove(self, view: GPUHostView) -> float | None:

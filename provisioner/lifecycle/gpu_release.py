@@ -23,7 +23,6 @@ from provisioner.lifecycle.gpu_trial import try_out
 from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.quarantine import blamed, change_host, lifted
 from provisioner.lifecycle.view import View
-from provisioner.model.clock import seconds
 from provisioner.model.errors import HostTimeout, HostUnreachable, HypervisorError, NotFound
 from provisioner.model.examination import GpuIdentity
 from provisioner.model.gpu_check import RELEASE, CheckLine, GpuCheck, requests_of
@@ -102,7 +101,7 @@ def _handle(request: Request, view: View[GPUHost], hypervisor: Hypervisor) -> fl
     known = next((each for each in host.status.checks if (each.address, each.request) == (request.address, request.text)), None)
     lines = known.lines if known is not None else ()
     limit_s = _limit_s(host, ports)
-    if known is not None and ports.clock.now_s() - seconds(known.started) > limit_s:
+    if known is not None and ports.age_s(known.started) > limit_s:
         _no_answer(ports, request, lines, f"the host did not come back with it within {limit_s:.0f} s")
         return None
     try:

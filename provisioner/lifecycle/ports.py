@@ -15,11 +15,12 @@ from provisioner.lifecycle.background import Background, Inline
 from provisioner.lifecycle.fleet import Snapshots
 from provisioner.lifecycle.host_watch import HostWatch
 from provisioner.lifecycle.progress import Observer, Silence
-from provisioner.model.clock import Clock, Identifiers, timestamp
+from provisioner.model.clock import Clock, Identifiers, seconds, timestamp
 from provisioner.model.errors import HostTimeout, HostUnreachable
 from provisioner.model.tables import Tables
 from provisioner.store.protocol import Store
 
+CLOCKS_DIFFER_S = 60.0
 FAIL_FAST_S = 3.0
 """Long enough to spare the workers, short enough that a host that is back is used at once."""
 
@@ -85,3 +86,14 @@ class Ports:
     def now(self) -> str:
         """The time as resources write it."""
         return timestamp(self.clock.now_s())
+
+    def age_s(self, moment: str) -> float:
+        """Seconds since a time of day in a resource, never less than none; infinite if it is empty.
+
+        Infinite too if it lies well ahead: a clock that was ahead wrote it and was set right, so nobody knows how long ago.
+        """
+        return float("inf") if not moment or self.is_ahead(moment) else max(0.0, self.clock.now_s() - seconds(moment))
+
+    def is_ahead(self, moment: str) -> bool:
+        """Whether a time of day is later than now, by more than clocks of machines differ that are kept right."""
+        return seconds(moment) > self.clock.now_s() + CLOCKS_DIFFER_S

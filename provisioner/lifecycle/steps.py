@@ -6,7 +6,8 @@
 Rules that every step keeps, and that three tests in tests/lifecycle hold for every table: `do` observes first and may be run
 any number of times; `undo` likewise, also when `do` never ran; neither relies on memory. A step has a time budget that counts
 from its first attempt since it last held, and starts anew while its host is away, since waiting for a host is no failure of the
-guest. A call that was given a time of its own and did not keep to it (HostTimeout) is no absence of the host: there it runs on.
+guest, and when the clock was set back. A call that was given a time of its own and did not keep to it (HostTimeout) is no
+absence of the host: there it runs on.
 
 Effects that a step has on the outside come before the record that it finished, so a crash between the two repeats the step.
 """
@@ -134,7 +135,7 @@ class Lifecycle(Generic[V]):
         waited_s = seconds(now) - seconds(record.started)
         budget_s = step.within(view) * view.ports.time_scale
         held_before = bool(record.finished)
-        if held_before or (verdict.is_patient and waited_s > budget_s * PATIENCE):
+        if view.ports.is_ahead(record.started) or held_before or (verdict.is_patient and waited_s > budget_s * PATIENCE):
             record, waited_s = record.model_copy(update={"started": now}), 0.0
         if waited_s > budget_s:
             return Abort("DeadlineExceeded", f"{step.name} took more than {budget_s:.0f} s; last: {verdict.message}")

@@ -7,10 +7,11 @@ parsing the `as_json()` of a resource gives the same resource again.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
+from provisioner.model.door.data import node_of
 from provisioner.model.door.header import Header, read_header
 from provisioner.model.door.mistakes import Findings, Mistake, invalid
 from provisioner.model.door.nodes import ListNode, MapNode, Position, ScalarNode
@@ -91,6 +92,21 @@ def parse(text: str, *, source: str, tables: Tables, namespace: str = "default")
         resources.append(_reader(header.words.kind)(header, tables))
     findings.raise_if_any()
     return Parsed(tuple(resources), findings.ordered_warnings())
+
+
+def read_data(document: Mapping[str, Any], *, source: str, tables: Tables) -> Resource:
+    """The resource, in normal form, that a document says which came as data; as `parse_documents` reads the same in a file.
+
+    Raises:
+        InvalidDocuments: `context["mistakes"]` lists every mistake.
+    """
+    findings = Findings(source)
+    root = node_of(dict(document))
+    header = read_header(Place(root, "", root.position, 1, findings), namespace="")
+    resource = _reader(header.words.kind)(header, tables) if header is not None else None
+    findings.raise_if_any()
+    assert resource is not None, "whoever finds no header says why"
+    return resource
 
 
 def _parts(document: YamlDocument, findings: Findings) -> list[Place]:

@@ -3,9 +3,10 @@
     first, or after a gap   list every kind      ┐
     from then on            watch, without waiting ├──> what has changed since the last time, each as (before, after)
 
-When `catch_up` returns, everything is known that had been written when it was called, as if it had been listed. Versions have
-no gaps (see semantics.py), so a change that was lost on the way is noticed with the next one, and all is listed again. Not safe
-for threads by itself.
+When `catch_up` returns, everything is known that had been written when it was called, as if it had been listed; over a store
+that hears of other writers some time later (see store/kubernetes), all that this process has written and heard. Versions of
+changes have no gaps, so one that was lost on the way is noticed with the next, and all is listed again. Not safe for threads by
+itself.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Mirror:
         for _ in range(CALLS_MAX):
             changes = store.watch(version, timeout_s=0.0)
             for change in changes:
-                if int(change.version) != int(version) + 1:
+                if version.isdecimal() and int(change.version) != int(version) + 1:  # a list's may be of another kind
                     raise Conflict(f"the changes between {version} and {change.version} are missing")
                 version = change.version
                 yield change

@@ -32,7 +32,8 @@ class ChangeType(enum.StrEnum):
 class Change:
     """One entry of the history: the object as it was after the change (its last state, for DELETED).
 
-    `version` is also the resource version of `resource`. The values of a Secret are left out; its keys are there.
+    `version` is a number, one more than that of the change before, as this process sees them. The values of a Secret are left
+    out; its keys are there.
     """
 
     type: ChangeType
@@ -116,7 +117,7 @@ class Store(Protocol):
         ...
 
     def watch(self, since: str, *, timeout_s: float) -> tuple[Change, ...]:
-        """Changes of all kinds after version `since`, in order, also those of other processes.
+        """Changes of all kinds after version `since` of this process, in order, also those of other processes.
 
         Returns as soon as there is one, and an empty tuple after `timeout_s`. At most 1,000 changes a call.
 

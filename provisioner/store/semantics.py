@@ -57,7 +57,7 @@ class Shelf(Protocol):
 def create(shelf: Shelf, resource: R, *, uid: str, now: str, keeps_identity: bool) -> R:
     """As Store.create."""
     if shelf.find(resource.key) is not None:
-        raise AlreadyExists(f"{resource.key} exists already", context={"key": str(resource.key)})
+        raise taken(resource.key)
     if keeps_identity:
         uid, now = resource.metadata.uid or uid, resource.metadata.creation_timestamp or now
     identity = {"uid": uid, "generation": 1, "creation_timestamp": now, "deletion_timestamp": None}
@@ -100,6 +100,11 @@ def delete(shelf: Shelf, key: Key, *, uid: str, version: str, now: str) -> None:
     if version not in ("", stored.metadata.resource_version):
         raise overtaken(stored, version)
     _delete_all(shelf, [stored], now=now)
+
+
+def taken(key: Key) -> AlreadyExists:
+    """The error for a name that is taken."""
+    return AlreadyExists(f"{key} exists already", context={"key": str(key)})
 
 
 def missing(key: Key) -> NotFound:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.clocks import ManualClock, SeededIdentifiers
+from provisioner.clocks import ManualClock, SeededIdentifiers, SystemClock
 from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec
 from provisioner.model.metadata import Metadata, Resource
 from provisioner.model.secret import Secret, SecretSpec
@@ -19,6 +19,10 @@ from provisioner.model.virtual_machine import VirtualMachine, VirtualMachineSpec
 from provisioner.store.memory import MemoryStore
 from provisioner.store.protocol import Change, Store
 from provisioner.store.sqlite import SqliteStore
+
+EVENTUALLY_S = 30.0
+GPU = "a.0000-01-00.0"
+"""A claim's name is its device."""
 
 
 @dataclass
@@ -28,9 +32,16 @@ class StoreBench:
     make: Callable[..., Store]
     """Takes `clock`, `identifiers`, `history_kept`; an empty store each time."""
     clock: ManualClock = field(default_factory=ManualClock)
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """What this store cannot do by its nature, and why."""
 
     def __post_init__(self) -> None:
         self.store = self.fresh()
+
+    def needs(self, ability: str) -> None:
+        """Skip the test, by name, if this store does not have it."""
+        if ability in self.lacks:
+            pytest.skip(f"{ability}: {self.lacks[ability]}")
 
     def fresh(self, **settings: Any) -> Store:
         """Another, empty store."""
@@ -62,10 +73,12 @@ def vm(
 
 
 def claim(name: str, *, owner: Resource | None = None, by: str = "someone", **metadata: Any) -> GPUClaim:
-    """A claim on the GPU of that name."""
+    """A claim on the GPU of that name: a host's, if it has the form of a device."""
     owners = (owner.owner_reference(),) if owner else ()
     who = ClaimOwner(kind="VirtualMachine", namespace="default", name=by, uid="0")
-    spec = GPUClaimSpec(host="a", address="0000:01:00.0", gpu_name="nvidia.com/AD102GL_L40S", owner=who)
+    host, _, address = name.partition(".")
+    place = {"host": host, "address": address.replace("-", ":")} if address else {"host": "a", "address": "0000:01:00.0"}
+    spec = GPUClaimSpec(**place, gpu_name="nvidia.com/AD102GL_L40S", owner=who)
     return GPUClaim(metadata=Metadata(name=name, owner_references=owners, **metadata), spec=spec)
 
 
@@ -73,6 +86,17 @@ def secret(name: str, *, owner: Resource | None = None, **data: str) -> Secret:
     """A secret with these values."""
     owners = (owner.owner_reference(),) if owner else ()
     return Secret(metadata=Metadata(name=name, namespace="default", owner_references=owners), spec=SecretSpec(data=data))
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether it comes to hold: what an owner leaves behind may be removed some time later, by somebody else."""
+    clock = SystemClock()
+    until_s = clock.monotonic_s() + EVENTUALLY_S
+    while not holds():
+        if clock.monotonic_s() > until_s:
+            return False
+        clock.sleep(0.02)
+    return True
 
 
 def resized(machine: VirtualMachine, instance_type: str) -> VirtualMachine:

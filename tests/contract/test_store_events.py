@@ -16,12 +16,14 @@ def told(store, about: Key = TRAINER) -> list[str]:
 
 
 def test_an_event_is_counted_and_stamped_by_the_store(bench, store):
+    bench.needs("a clock of its own")
     first = timestamp(bench.clock.now_s())
     store.record(Event(TRAINER, "Normal", "Started", "on host a", count=7, first_timestamp="x", last_timestamp="y"))
     assert store.events() == (Event(TRAINER, "Normal", "Started", "on host a", 1, first, first),)
 
 
 def test_equal_ones_are_counted_not_repeated(bench, store):
+    bench.needs("a clock of its own")
     first = timestamp(bench.clock.now_s())
     for _ in range(3):
         store.record(Event(TRAINER, "Warning", "NoGpu", "0 of 1 free"))
@@ -29,6 +31,14 @@ def test_equal_ones_are_counted_not_repeated(bench, store):
     (event,) = store.events()
     assert (event.count, event.first_timestamp) == (3, first)
     assert event.last_timestamp == timestamp(bench.clock.now_s() - 10)
+
+
+def test_what_was_told_twice_is_counted(store):
+    for _ in range(3):
+        store.record(Event(TRAINER, "Warning", "NoGpu", "0 of 1 free", count=7, first_timestamp="x", last_timestamp="y"))
+    (event,) = store.events()
+    assert (event.about, event.reason, event.message, event.count) == (TRAINER, "NoGpu", "0 of 1 free", 3)
+    assert event.first_timestamp <= event.last_timestamp != "y"
 
 
 def test_another_reason_message_or_object_is_another_event(store):
@@ -69,6 +79,7 @@ def test_of_one_object_of_a_namespace_or_all(store):
 
 
 def test_the_oldest_of_an_objects_events_go_after_a_hundred(bench, store):
+    bench.needs("bounds on events")
     store.create(vm("trainer"))
     for number in range(103):
         bench.clock.advance(1)
@@ -84,6 +95,7 @@ def test_events_outlive_their_object(store):
 
 
 def test_of_all_removed_objects_a_thousand_events_are_kept_and_the_others_stay(bench, store):
+    bench.needs("bounds on events")
     staying = store.create(vm("staying"))
     store.record(Event(staying.key, "Normal", "Told", "the oldest of all"))
     machines = [store.create(vm(f"vm-{number}")) for number in range(11)]
@@ -99,7 +111,8 @@ def test_of_all_removed_objects_a_thousand_events_are_kept_and_the_others_stay(b
     assert told(store, staying.key) == ["the oldest of all"]
 
 
-def test_an_object_that_comes_back_keeps_its_events(store):
+def test_an_object_that_comes_back_keeps_its_events(bench, store):
+    bench.needs("bounds on events")
     machine = store.create(vm("trainer"))
     store.record(Event(machine.key, "Normal", "Told", "in its first life"))
     store.delete(machine.key)

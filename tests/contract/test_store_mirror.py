@@ -16,7 +16,7 @@ from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.store.memory import MemoryStore
 from provisioner.store.mirror import Mirror
 from provisioner.store.protocol import Change, Listing, Store
-from tests.contract.stores import StoreBench, claim, resized, secret, store_bench, store_of_bench, vm
+from tests.contract.stores import GPU, StoreBench, claim, resized, secret, store_bench, store_of_bench, vm
 
 __all__ = ["store_bench", "store_of_bench"]
 
@@ -48,11 +48,11 @@ def test_it_follows_what_is_written(store: Store):
     known = Known(store)
     assert known.check() == 0
     machine = store.create(vm("a"))
-    store.create(claim("a.gpu"))
+    store.create(claim(GPU))
     store.create(secret("not-watched", key="x"))
     assert known.check() == 2
     store.update(resized(machine, "u1.large"))
-    store.delete(Key(GPUClaim.KIND, "", "a.gpu"))
+    store.delete(Key(GPUClaim.KIND, "", GPU))
     assert known.check() == 2
     assert known.check() == 0
 
@@ -69,6 +69,7 @@ def test_it_lists_anew_when_the_history_was_trimmed(bench: StoreBench):
 
 
 def test_it_goes_over_to_another_store(bench: StoreBench):
+    bench.needs("two stores at once")
     first, second = bench.store, bench.fresh()
     mirror = Mirror(VirtualMachine)
     first.create(vm("old"))

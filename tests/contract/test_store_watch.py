@@ -10,14 +10,14 @@ from provisioner.clocks import SystemClock
 from provisioner.model.errors import Conflict
 from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.store.protocol import ChangeType
-from tests.contract.stores import changes, claim, current, history, resized, secret, store_bench, store_of_bench, vm  # noqa: F401
+from tests.contract.stores import GPU, changes, claim, current, history, resized, secret, store_bench, store_of_bench, vm  # noqa: F401
 
 LIMIT_S = 20.0
 
 
 class TestWatch:
     def test_changes_come_in_order_with_the_object_after_each(self, store):
-        machine = store.create(vm("trainer", finalizers=("hold",)))
+        machine = store.create(vm("trainer", finalizers=("hikube.cloud/hold",)))
         machine = store.update(resized(machine, "u1.large"))
         machine = store.update_status(machine.with_status(host="a"))
         store.delete(machine.key)
@@ -27,8 +27,14 @@ class TestWatch:
         assert [change.resource.spec.instance_type for change in seen] == ["u1.medium", *["u1.large"] * 4]
         assert [change.resource.status.host for change in seen] == ["", "", "a", "a", "a"]
         assert [change.resource.is_being_deleted for change in seen] == [False, False, False, True, True]
-        assert [change.resource.metadata.resource_version for change in seen] == [change.version for change in seen]
         assert seen[2].resource == machine
+
+    def test_versions_of_changes_are_those_of_objects(self, bench, store):
+        bench.needs("one version for all")
+        machine = store.create(vm("trainer"))
+        store.update(resized(machine, "u1.large"))
+        seen = history(store)
+        assert [change.resource.metadata.resource_version for change in seen] == [change.version for change in seen]
 
     def test_a_removed_object_is_shown_in_its_last_state(self, store):
         machine = store.create(vm("trainer").with_status(host="a"))
@@ -39,7 +45,7 @@ class TestWatch:
 
     def test_all_kinds_are_watched(self, store):
         store.create(vm("trainer"))
-        store.create(claim("a.gpu"))
+        store.create(claim(GPU))
         assert [change.resource.kind for change in history(store)] == ["VirtualMachine", "GPUClaim"]
 
     def test_only_what_came_after(self, store):
@@ -54,6 +60,7 @@ class TestWatch:
         assert store.watch(since, timeout_s=0.05) == ()
 
     def test_it_returns_as_soon_as_there_is_one(self, bench):
+        bench.needs("a clock of its own")
         store = bench.fresh(clock=SystemClock())
         clock = SystemClock()
         with ThreadPoolExecutor(1) as threads:
@@ -65,7 +72,7 @@ class TestWatch:
         assert clock.monotonic_s() - began_s < LIMIT_S
 
     def test_at_most_a_thousand_at_once(self, store):
-        machine = store.create(claim("a.gpu"))
+        machine = store.create(claim(GPU))
         for number in range(1_200):
             machine = store.update(machine.with_metadata(labels={"number": str(number)}))
         first = store.watch("0", timeout_s=0)
@@ -81,7 +88,7 @@ class TestWatch:
             store.watch("1", timeout_s=0)
         assert changes(store, "2") == [("ADDED", "vm-2"), ("ADDED", "vm-3"), ("ADDED", "vm-4")]
 
-    @pytest.mark.parametrize("since", ["2", "-1", "", "nonsense", "٣"])
+    @pytest.mark.parametrize("since", ["9999", "-1", "", "nonsense", "٣"])
     def test_what_is_no_version_of_this_store_is_a_conflict(self, store, since):
         store.create(vm("trainer"))
         with pytest.raises(Conflict):

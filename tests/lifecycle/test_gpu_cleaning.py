@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from provisioner.drivers.simulated.faults import Fault
 from provisioner.lifecycle.fleet import snapshot
 from provisioner.model.errors import HostUnreachable, HypervisorError
@@ -85,6 +87,28 @@ def test_a_deletion_does_not_wait_for_a_scrub_and_the_next_vm_does(world: World)
     assert _state(world) is GpuState.CLEANING
     world.run(lambda: world.is_ready("second"))
     assert _state(world) is GpuState.CLAIMED
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_start_that_outlives_its_vm_does_not_end_after_the_reset(world: World, seed: int) -> None:
+    jobs = Jobs(world.clock, Random(seed), at_once=0.0)
+    world.ports = replace(world.ports, background=jobs)
+    world.start_controller()
+    world.host("a").run(lambda: bool(world.store.get(GPUHost, "a").status.kvm.works)).apply(vm_yaml("first"))
+    world.configure("a", scrub_command=SCRUB, refresh_interval_s=60)
+    world.run(lambda: (told := world.condition("first", "Started")) is not None and told.reason == "Starting")
+    world.store.delete(world.vm("first").key)
+    world.store.update(world.vm("first").with_metadata(finalizers=()))
+
+    def is_free() -> bool:
+        jobs.tick()
+        return not world.store.list(GPUClaim).items
+
+    world.run(is_free)
+    calls = world.fleet.calls.names("*")
+    last = {call: len(calls) - 1 - calls[::-1].index(call) for call in ("domains.start", "domains.undefine", "devices.reset")}
+    assert last["domains.start"] < last["domains.undefine"] < last["devices.reset"]
+    assert entries(world)[0].outcome is Outcome.FREE
 
 
 def test_while_the_host_is_away_its_gpus_wait(world: World) -> None:

@@ -1,4 +1,5 @@
-"""Step `quiesce`: nobody has the GPU, and nobody can get at it: no domain of ours runs with it, and it is on vfio-pci.
+"""Step `quiesce`: nobody has the GPU, and nobody can get at it: no domain of ours runs with it, none of its last owner is left
+that may be about to start with it, and it is on vfio-pci.
 
 After a boot of the host a GPU is on the kernel's drivers with the last tenant's traces still in it; it is taken from them
 before anything else, since neither a reset nor a scrub may meet a driver at work.
@@ -24,6 +25,8 @@ def quiesce(view: GPUClaimView) -> Verdict:
     if user:
         if not view.resource.status.given_at:
             view.write(given_at=view.ports.now())  # seen with our own eyes
+        if view.cleaning.reset:
+            view.note(reset_method="", reset="", scrubbed=None, scrub="")  # of before; it was used since
         return Retry(IN_USE_S, "InUse", f"it has no owner, and domain `{user}` still has it")
     if not view.resource.was_given:
         return Done("no guest ever had it")
@@ -41,9 +44,13 @@ def quiesce(view: GPUClaimView) -> Verdict:
 
 
 def _user(view: GPUClaimView) -> str:
-    """The running domain of ours that has one of its functions; empty if there is none."""
-    mine = set(view.addresses)
+    """The domain of ours that has one of its functions, or may start with it at any moment; empty if there is none.
+
+    A VM that was removed by force may have left a start under way, which ends when it likes; until its domain is undefined.
+    """
+    mine, owner_uid = set(view.addresses), view.resource.spec.owner.uid
     for domain in view.hypervisor.domains.owned():
-        if domain.state is DomainState.RUNNING and mine & set(domain.functions):
+        may_start = domain.state is DomainState.RUNNING or domain.owner_uid == owner_uid
+        if may_start and mine & set(domain.functions):
             return domain.name
     return ""

@@ -14,7 +14,7 @@ forward again, whatever is wanted by then. Every method returns the seconds unti
 from __future__ import annotations
 
 from provisioner.drivers.hypervisor import Domain, DomainState
-from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.ports import CLOCKS_DIFFER_S, Ports
 from provisioner.lifecycle.queue import backoff_s
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Stuck, Verdict
 from provisioner.lifecycle.virtual_machine import access
@@ -42,6 +42,7 @@ CHECK_S = 15.0
 STUCK_RETRY_S = 30.0
 FAILURES_MAX = 3
 FAILURE_BACKOFF_FIRST_S = 5.0
+FAILURE_BACKOFF_MOST_S = 300.0
 BOOTING = frozenset({"address", "reach", "verify", "ready"})
 KEEP_ON_RESTART = frozenset({"reserve", "disk"})
 NOTHING_KEPT: frozenset[str] = frozenset()
@@ -64,6 +65,7 @@ class Passes:
     def run(self, view: VirtualMachineView) -> float | None:
         """One pass."""
         wanted = goal(view.resource)
+        forget_times_ahead(view)
         if wanted is not Goal.GONE:
             view.ensure_finalizer(FINALIZER)
             start_count_anew(view)
@@ -157,7 +159,8 @@ class Passes:
         is_final = view.resource.status.unwinding == "final"
         if again_s := self._unwind(view, keep_data=bool(view.resource.status.first_ready)):
             return again_s
-        pause_s = backoff_s(view.resource.status.consecutive_failures, first_s=FAILURE_BACKOFF_FIRST_S, ceiling_s=300.0)
+        failures = view.resource.status.consecutive_failures
+        pause_s = backoff_s(failures, first_s=FAILURE_BACKOFF_FIRST_S, ceiling_s=FAILURE_BACKOFF_MOST_S)
         view.write(
             unwinding="",
             stopping_since="",
@@ -265,6 +268,15 @@ def _must_reserve_anew(view: VirtualMachineView) -> bool:
     """Whether other GPUs are asked for. Any other change keeps them, if the host can take it: they need no cleaning then."""
     running = view.resource.status.running_spec
     return running is None or sorted(running.gpus) != sorted(gpu.name for gpu in view.resource.spec.gpus)
+
+
+def forget_times_ahead(view: VirtualMachineView) -> None:
+    """What a clock that was ahead wrote before it was set right: nobody waits until it is that late."""
+    status, ports = view.resource.status, view.ports
+    if status.stopping_since and ports.is_ahead(status.stopping_since):
+        view.write(stopping_since=ports.now())
+    if status.retry_after and seconds(status.retry_after) - ports.clock.now_s() > FAILURE_BACKOFF_MOST_S + CLOCKS_DIFFER_S:
+        view.write(retry_after="")
 
 
 def _differs(view: VirtualMachineView) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ ADDONS: dict[str, tuple[str, ...]] = {
     "velero": _BOTH,
     "verticalPodAutoscaler": _VALUES,
 }
-_PLUGINS = {
+PLUGINS = {
     "gpu-operator": "gpuOperator",
     "cert-manager": "certManager",
     "ingress-nginx": "ingressNginx",
@@ -41,9 +41,9 @@ def read_addons(place: Place | None, plugins: Place | None) -> Addons:
     """All addons; those of `plugins` count where `addons` says nothing of them."""
     fields = fields_of(place, tuple(ADDONS))
     for name, member in members_of(plugins):
-        known = _PLUGINS.get(name)
+        known = PLUGINS.get(name)
         if known is None:
-            member.mistake(f"unknown plugin {shown(name)}", allowed=_PLUGINS, did_you_mean=nearest(name, _PLUGINS))
+            member.mistake(f"unknown plugin {shown(name)}", allowed=PLUGINS, did_you_mean=nearest(name, PLUGINS))
         elif known in fields:
             member.mistake(f"addons.{known} says the same; leave the plugin out")
         else:

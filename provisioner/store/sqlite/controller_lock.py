@@ -46,6 +46,9 @@ class Holder:
     command: str
     since: str
 
+    def __str__(self) -> str:
+        return f"process {self.pid} ({self.command})"
+
 
 class ControllerLock:
     """The right to run the control loop; as a context manager, held inside.

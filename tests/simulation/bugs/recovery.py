@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from provisioner.drivers.hypervisor import Domain
 from provisioner.lifecycle import orphans
@@ -17,6 +17,12 @@ def orphans_are_only_told_of(
     right: Callable[..., None], host: GPUHost, domain: Domain, hypervisor: object, ports: object
 ) -> None:
     """A domain that nobody owns is seen, counted, and left running."""
+
+
+@planted_in(orphans, "_strangers", found_by=("strangers-are-left-alone",), scenario="hosts")
+def strangers_are_orphans(right: Callable[..., set[str]], view: object, ownerless: Sequence[Domain]) -> set[str]:
+    """What bears our mark and was there before the host was added is taken for something that this store has lost."""
+    return set()
 
 
 @planted_in(Passes, "_restart", found_by=("nobody-writes-without-end",), scenario="quiet")
