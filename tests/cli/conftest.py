@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from cli.main import run
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from cli.main import main; main()"]
 PROCESS_LIMIT_S = 60
+OPEN_FILES_MAX = 300
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Hikube:
     def __call__(self, *arguments: str) -> Result:
         """In this process."""
         self._capsys.readouterr()
+        if len(os.listdir("/proc/self/fd")) > OPEN_FILES_MAX:
+            gc.collect()  # a command's store is closed with its process, which this one is not
         code = run([str(argument) for argument in arguments])
         out, err = self._capsys.readouterr()
         return Result(code, self.steady(out), self.steady(err))

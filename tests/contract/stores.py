@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from provisioner.store.sqlite import SqliteStore
 EVENTUALLY_S = 30.0
 GPU = "a.0000-01-00.0"
 """A claim's name is its device."""
+DEVICE = re.compile(r"([a-z0-9-]+)\.([0-9a-f]{4}-[0-9a-f]{2}-[0-9a-f]{2}\.[0-7])")
 
 
 @dataclass
@@ -76,9 +78,9 @@ def claim(name: str, *, owner: Resource | None = None, by: str = "someone", **me
     """A claim on the GPU of that name: a host's, if it has the form of a device."""
     owners = (owner.owner_reference(),) if owner else ()
     who = ClaimOwner(kind="VirtualMachine", namespace="default", name=by, uid="0")
-    host, _, address = name.partition(".")
-    place = {"host": host, "address": address.replace("-", ":")} if address else {"host": "a", "address": "0000:01:00.0"}
-    spec = GPUClaimSpec(**place, gpu_name="nvidia.com/AD102GL_L40S", owner=who)
+    device = DEVICE.fullmatch(name)
+    host, address = (device[1], device[2].replace("-", ":")) if device else ("a", "0000:01:00.0")
+    spec = GPUClaimSpec(host=host, address=address, gpu_name="nvidia.com/AD102GL_L40S", owner=who)
     return GPUClaim(metadata=Metadata(name=name, owner_references=owners, **metadata), spec=spec)
 
 
