@@ -21,6 +21,7 @@ from provisioner.model.tables import Tables
 from provisioner.store.protocol import Store
 
 CLOCKS_DIFFER_S = 60.0
+"""More than clocks of machines differ that are kept right."""
 FAIL_FAST_S = 3.0
 """Long enough to spare the workers, short enough that a host that is back is used at once."""
 
@@ -95,5 +96,5 @@ class Ports:
         return float("inf") if not moment or self.is_ahead(moment) else max(0.0, self.clock.now_s() - seconds(moment))
 
     def is_ahead(self, moment: str) -> bool:
-        """Whether a time of day is later than now, by more than clocks of machines differ that are kept right."""
+        """Whether a time of day is later than any clock that is kept right may have written by now."""
         return seconds(moment) > self.clock.now_s() + CLOCKS_DIFFER_S

@@ -7,7 +7,7 @@ before anything else, since neither a reset nor a scrub may meet a driver at wor
 
 from __future__ import annotations
 
-from provisioner.drivers.hypervisor import DomainState
+from provisioner.drivers.hypervisor import Domain, DomainState
 from provisioner.lifecycle.gpu_claim.functions import take
 from provisioner.lifecycle.gpu_claim.view import GPUClaimView
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Verdict
@@ -22,12 +22,14 @@ def quiesce(view: GPUClaimView) -> Verdict:
     if view.cleaning.verification:
         return Done("nobody has it")
     user = _user(view)
-    if user:
+    if user is not None and user.state is not DomainState.RUNNING:
+        return Retry(IN_USE_S, "InUse", f"it has no owner, and domain `{user.name}` may still start with it")
+    if user is not None:
         if not view.resource.status.given_at:
             view.write(given_at=view.ports.now())  # seen with our own eyes
         if view.cleaning.reset:
             view.note(reset_method="", reset="", scrubbed=None, scrub="")  # of before; it was used since
-        return Retry(IN_USE_S, "InUse", f"it has no owner, and domain `{user}` still has it")
+        return Retry(IN_USE_S, "InUse", f"it has no owner, and domain `{user.name}` still has it")
     if not view.resource.was_given:
         return Done("no guest ever had it")
     devices = view.hypervisor.devices
@@ -43,8 +45,8 @@ def quiesce(view: GPUClaimView) -> Verdict:
     return Done("nobody has it")
 
 
-def _user(view: GPUClaimView) -> str:
-    """The domain of ours that has one of its functions, or may start with it at any moment; empty if there is none.
+def _user(view: GPUClaimView) -> Domain | None:
+    """The domain of ours that has one of its functions, or may start with it at any moment; None if there is none.
 
     A VM that was removed by force may have left a start under way, which ends when it likes; until its domain is undefined.
     """
@@ -52,5 +54,5 @@ def _user(view: GPUClaimView) -> str:
     for domain in view.hypervisor.domains.owned():
         may_start = domain.state is DomainState.RUNNING or domain.owner_uid == owner_uid
         if may_start and mine & set(domain.functions):
-            return domain.name
-    return ""
+            return domain
+    return None
