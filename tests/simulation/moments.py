@@ -23,6 +23,8 @@ class Gate(Faults):
         """Told host, call and subject before each call; says whether a controller makes it. May raise Crash."""
         self.injected = 0
         """How many faults have struck."""
+        self.losses = 0
+        """How often changes were not told to a controller that watches."""
         self.on_fault: Callable[[str, str, str, Fault], None] = lambda _host, _call, _subject, _fault: None
         """Told host, call and subject of a call that meets a staged fault."""
 

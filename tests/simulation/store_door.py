@@ -66,6 +66,7 @@ class StoreDoor:
             changes = self._store.watch(str(max(int(since), self._lost_up_to)), timeout_s=timeout_s)
         if changes and self.loses_changes:
             self.loses_changes, self._lost_up_to = False, int(changes[-1].version)
+            self._gate.losses += 1
             return ()
         if changes and self.repeats_changes:
             self.repeats_changes = False

@@ -134,6 +134,17 @@ def test_a_gpu_that_was_quarantined_while_it_was_claimed_goes_to_no_guest(stage:
     assert "is given to a guest" in stage.says("quarantined-gpus-stay-put")
 
 
+def test_a_quarantined_gpu_that_is_claimed_by_whoever_was_not_told_goes_to_no_guest(stage: Stage) -> None:
+    quarantine_by_hand(stage, "h01")
+    stage.look()
+    stage.begin_pass()
+    stage.universe.gate.losses += 1
+    claim = claim_by_hand(stage, "h01")
+    assert not stage.says("quarantined-gpus-stay-put")
+    stage.write(claim, given_at="2026-01-01T00:00:00Z")
+    assert "is given to a guest" in stage.says("quarantined-gpus-stay-put")
+
+
 def test_a_retired_gpu_that_is_claimed(stage: Stage) -> None:
     host = stage.gpu_host("h01")
     stage.store.update(host.model_copy(update={"spec": host.spec.model_copy(update={"retired": ("0000:41:00.0",)})}))

@@ -1,6 +1,7 @@
 """A GPU that was taken out of service stays there, with its reason, until somebody has seen to it.
 
-A claim may be made in the moment in which its GPU is quarantined: whoever made it could not know. Then no guest may get it.
+A claim may be made in the moment in which its GPU is quarantined, or by a controller that was not told: whoever made it could
+not know. Then no guest may get it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class _Barred:
 
     since_s: dict[str, float] = field(default_factory=dict)
     """By address, by monotonic time."""
+    losses: dict[str, int] = field(default_factory=dict)
+    """By address, how often changes had been lost by then."""
     why: dict[str, str] = field(default_factory=dict)
 
 
@@ -57,7 +60,9 @@ class QuarantinedGpusStayPut:
             self._barred.pop(host.metadata.name, None)
             return
         known = self._barred.setdefault(host.metadata.name, _Barred())
+        losses = sight.universe.gate.losses
         known.since_s = {address: known.since_s.get(address, sight.now_s) for address in why}
+        known.losses = {address: known.losses.get(address, losses) for address in why}
         known.why = why
 
     def _claimed(self, claim: GPUClaim, sight: Sight) -> Iterator[str]:
@@ -65,7 +70,7 @@ class QuarantinedGpusStayPut:
         if barred is None or address not in barred.why:
             return
         since_s, why = barred.since_s[address], barred.why[address]
-        if since_s < sight.pass_began_s:
+        if since_s < sight.pass_began_s and barred.losses[address] == sight.universe.gate.losses:
             for_s = sight.now_s - since_s
             yield f"{address} of {claim.spec.host}, {why} for {for_s:.0f} s, was given to {claim.spec.owner.key}"
         self._caught[claim.metadata.uid] = why
