@@ -122,9 +122,11 @@ class FreedGpusAreClean:
     def __init__(self, uses: Uses, settings: Settings) -> None:
         self._uses, self._settings = uses, settings
         self._given_s: dict[str, float] = {}
-        """By the claim's uid: when it was first seen that a guest may have had its GPU, by the time of day."""
+        """By the claim's uid: the last moment in which it was not seen yet that a guest may have its GPU, by the time of day."""
         self._scrub: dict[str, str] = {}
         """By the claim's uid: the host's command when it was let go."""
+        self._looked_s = 0.0
+        """The time of day of the last look."""
 
     def look(self, sight: Sight) -> Iterator[str]:
         """See Check."""
@@ -135,10 +137,11 @@ class FreedGpusAreClean:
             if change.type is ChangeType.DELETED:
                 yield from self._dirty(claim, sight)
             elif claim.was_given:
-                self._given_s.setdefault(claim.metadata.uid, sight.time_s)
+                self._given_s.setdefault(claim.metadata.uid, self._looked_s)
                 host = sight.gpu_host(claim.spec.host)
                 if claim.is_released and host is not None:
                     self._scrub.setdefault(claim.metadata.uid, host.spec.scrub_command)
+        self._looked_s = sight.time_s
 
     def _dirty(self, claim: GPUClaim, sight: Sight) -> Iterator[str]:
         name, address, uid = claim.spec.host, claim.spec.address, claim.metadata.uid
