@@ -74,7 +74,10 @@ class Universe:
         self.touched: set[str] = set()
         """Names of the hosts that somebody called since the checks looked last."""
         self.stops: list[tuple[str, str, str]] = []
-        """Host, call and domain of what the controller with the lease did to end domains since the checks looked last."""
+        """Host, call and domain of what the controller with the lease did to end domains since the checks looked last.
+
+        Not what it did when it was stopped in the middle of the pass: a lease does not last that long, and its fence is not here.
+        """
         self.slept_s = 0.0
         """For how long all controllers were stopped because all was quiet."""
         self.pass_began_s = 0.0
@@ -251,7 +254,8 @@ class Universe:
             self._meanwhile(process)
         self._die_if_dead(process)
         self.touched.add(host)  # last: the checks may have looked meanwhile
-        if call in STOPPING and process is self.processes[-1]:
+        was_away = process.resumes_at_s > self.pass_began_s  # it goes on with what it had decided before
+        if call in STOPPING and process is self.processes[-1] and not was_away:
             self.stops.append((host, call, subject))
         return True
 
