@@ -76,7 +76,7 @@ class Universe:
         self.stops: list[tuple[str, str, str]] = []
         """Host, call and domain of what the controller with the lease did to end domains since the checks looked last.
 
-        Not what it did when it was stopped in the middle of the pass: a lease does not last that long, and its fence is not here.
+        Not what it did when it was stopped in the middle of the pass: no lease lasts that long, and there is no fence here.
         """
         self.slept_s = 0.0
         """For how long all controllers were stopped because all was quiet."""
