@@ -1,10 +1,11 @@
 """Withdraws what a host publishes for nobody: of a VM that was removed by force before it had a domain.
 
-    tables on the host  -  those of VMs that are or may come there  -  those of marked domains there  =  strays
-                                                                                              seen twice, then withdrawn
+    tables on the host  -  those of published VMs that are or may come there  -  those of strangers' domains there  =  strays
+                                                                                                     seen twice, then withdrawn
 
-A table that stays would let packets in to whoever gets the guest's address next. Domains without an owner here may be another
-store's, and so may be what is published for them: it is theirs as long as their domain is there.
+A table that stays would let packets in to whoever gets the guest's address next: a VM that is not published owns none, also if
+one of its name was. Domains without an owner here may be another store's, and so may be what is published for them: it is
+theirs as long as their domain is there.
 """
 
 from __future__ import annotations
@@ -48,10 +49,17 @@ def sweep_publications(view: View[GPUHost], hypervisor: Hypervisor, marked: Iter
 
 
 def _strays(published: Iterable[str], view: View[GPUHost], marked: Iterable[Domain]) -> tuple[str, ...]:
-    everybody = (vm for kind in (VirtualMachine, VMInstance) for vm in view.ports.store.list(kind).items)
-    machines = (vm for vm in everybody if vm.status.host in ("", view.resource.metadata.name))
-    owned = {*(domain_name(vm.key) for vm in machines), *(domain.name for domain in marked)}
+    everybody = [vm for kind in (VirtualMachine, VMInstance) for vm in view.ports.store.list(kind).items]
+    machines = (vm for vm in everybody if vm.status.host in ("", view.resource.metadata.name) and _is_published(vm))
+    known = {vm.metadata.uid for vm in everybody}
+    strangers = (domain for domain in marked if domain.owner_uid not in known)
+    owned = {*(domain_name(vm.key) for vm in machines), *(domain.name for domain in strangers)}
     return tuple(sorted(set(published) - set(map(publication_table, owned))))
+
+
+def _is_published(vm: VirtualMachine) -> bool:
+    """Whether it is, or is to be: its status says so before the host is told."""
+    return vm.spec.external or vm.status.publication is not None
 
 
 def _may_publish(host: GPUHost) -> bool:

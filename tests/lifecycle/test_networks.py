@@ -174,6 +174,15 @@ class TestNat:
             state.wires.publications[left.table] = left
         host.run(lambda: left.table not in wires(host).publications, timeout_s=900)
 
+    def test_rules_of_an_earlier_vm_of_the_same_name_are_nobodys(self, host: World) -> None:
+        host.apply(vm_yaml("first", extra=EXTERNAL)).settle()
+        (left,) = wires(host).publications.values()
+        host.delete("first").run(lambda: not host.exists("first"))
+        host.apply(vm_yaml("first")).settle()
+        with host.fleet.host("a").peek() as state:
+            state.wires.publications[left.table] = left
+        host.run(lambda: left.table not in wires(host).publications, timeout_s=900)
+
     def test_a_failed_attempt_gives_everything_back(self, host: World) -> None:
         host.fleet.host("a").behave(answers_ssh=False)
         host.apply(vm_yaml("first", extra=EXTERNAL)).settle()
