@@ -27,6 +27,7 @@ Data goes to stdout, everything else to stderr; nothing is asked without a termi
 | `HIKUBE_KEY_FILE` | the file with the key that Secrets are sealed with; `hikube.db.key` beside the store otherwise |
 | `HIKUBE_STORE` | `kubernetes`: the store is the API server of a cluster (`--store`); `file` otherwise |
 | `HIKUBE_KUBECONFIG`, `HIKUBE_CONTEXT` | which cluster (`--kubeconfig`, `--context`); as kubectl finds it otherwise |
+| `HIKUBE_LISTEN` | where the controller serves metrics and health (`--listen`); nowhere otherwise |
 | `HIKUBE_NAMESPACE` | the namespace where `-n` is not given; `default` otherwise |
 | `NO_COLOR` | no line on a terminal is rewritten |
 """

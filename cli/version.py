@@ -15,11 +15,11 @@ DISTRIBUTION = "hikube-provisioner"
 def version(output: NamelessOutput = "table") -> None:
     """Print the versions of hikube and of what it stands on."""
     facts = {
-        "hikube": _version_of(DISTRIBUTION),
+        "hikube": version_of(DISTRIBUTION),
         "python": platform.python_version(),
         "platform": f"{sys.platform}-{platform.machine()}",
-        "libvirt-python": _version_of("libvirt-python"),
-        "pydantic": _version_of("pydantic"),
+        "libvirt-python": version_of("libvirt-python"),
+        "pydantic": version_of("pydantic"),
     }
     form = output_format(output, allowed=NAMELESS)
     if form == "table":
@@ -28,7 +28,8 @@ def version(output: NamelessOutput = "table") -> None:
         put(as_json(facts) if form == "json" else as_yaml(facts))
 
 
-def _version_of(distribution: str) -> str:
+def version_of(distribution: str) -> str:
+    """Of an installed package; says so if it is not."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

@@ -46,3 +46,35 @@ class Silence:
 
     def failed(self, key: Key, step: str, message: str) -> None:
         """Nothing."""
+
+
+class Several:
+    """Tells each of several observers, in order."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def step_started(self, key: Key, step: str) -> None:
+        """To each."""
+        for observer in self._observers:
+            observer.step_started(key, step)
+
+    def step_waiting(self, key: Key, step: str, message: str) -> None:
+        """To each."""
+        for observer in self._observers:
+            observer.step_waiting(key, step, message)
+
+    def step_finished(self, key: Key, step: str, duration_s: float, message: str) -> None:
+        """To each."""
+        for observer in self._observers:
+            observer.step_finished(key, step, duration_s, message)
+
+    def step_undone(self, key: Key, step: str) -> None:
+        """To each."""
+        for observer in self._observers:
+            observer.step_undone(key, step)
+
+    def failed(self, key: Key, step: str, message: str) -> None:
+        """To each."""
+        for observer in self._observers:
+            observer.failed(key, step, message)

@@ -12,6 +12,7 @@ import heapq
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 
 from provisioner.model.clock import Clock
@@ -24,6 +25,19 @@ BACKOFF_CEILING_S = 60.0
 def backoff_s(failures: int, *, first_s: float = BACKOFF_FIRST_S, ceiling_s: float = BACKOFF_CEILING_S) -> float:
     """How long to wait after that many failures in a row: doubling, up to the ceiling."""
     return min(ceiling_s, first_s * 2.0 ** min(max(failures - 1, 0), 30))
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """How much there is to do at one moment."""
+
+    due: int
+    """Keys that could be taken now, if there were workers, and their hosts were less busy."""
+    later: int
+    """Keys that were asked for with a time ahead."""
+    in_flight: int
+    oldest_due_s: float
+    """For how long the one has been due that has been for longest; 0 if none is."""
 
 
 class WorkQueue:
@@ -83,6 +97,14 @@ class WorkQueue:
         """Seconds until something is due; infinite if nothing waits."""
         with self._condition:
             return self._next_due_in_s()
+
+    def state(self) -> QueueState:
+        """How much there is to do now. Looks at every key: for whoever asks now and then."""
+        with self._condition:
+            now_s = self._clock.monotonic_s()
+            due = [since_s for since_s in self._due.values() if since_s <= now_s]
+            oldest_due_s = now_s - min(due, default=now_s)
+            return QueueState(len(due), len(self._due) - len(due), len(self._in_flight), oldest_due_s)
 
     def __len__(self) -> int:
         with self._condition:

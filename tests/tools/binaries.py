@@ -48,7 +48,7 @@ def absent() -> list[str]:
 
 def home() -> Path:
     """The folder of this recipe: `bin` stays, `work` goes when all is built. Only a name; it need not exist."""
-    return _cache() / "tools" / _recipe()
+    return cache() / "tools" / _recipe()
 
 
 def linker_flags() -> str:
@@ -81,7 +81,8 @@ def _recipe() -> str:
     return digest.hexdigest()[:16]
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """The folder of everything that can be made or fetched again."""
     if value := os.environ.get("HIKUBE_CACHE_DIR"):
         return Path(value)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hikube"
