@@ -19,11 +19,13 @@ CONTROLLERS = (
     "serviceaccount-controller",
     "serviceaccount-token-controller",
     "root-ca-certificate-publisher-controller",
+    "clusterrole-aggregation-controller",
     "node-lifecycle-controller",
     "taint-eviction-controller",
+    "resourceclaim-controller",
 )
-"""What tests ask of the controller manager: namespaces that go with what is in them, owner references, service accounts, and
-nodes that take pods only while they are Ready."""
+"""What tests ask of the controller manager: namespaces that go with what is in them, owner references, service accounts,
+nodes that take pods only while they are Ready, and claims of devices for pods that name a template."""
 
 NODE_LEASE_S = 40
 """As the kubelet has it; without leases the controller manager takes fake nodes for dead."""
@@ -53,6 +55,8 @@ class Files:
     server_key: Path
     service_account_key: Path
     etcd_data: Path
+    audit_policy: Path
+    audit_log: Path
 
 
 def etcd(ports: Ports, files: Files) -> list[str]:
@@ -88,6 +92,8 @@ def api_server(ports: Ports, files: Files) -> list[str]:
         f"--service-account-key-file={files.service_account_key}",
         f"--service-account-signing-key-file={files.service_account_key}",
         "--service-cluster-ip-range=10.96.0.0/16",
+        f"--audit-policy-file={files.audit_policy}",
+        f"--audit-log-path={files.audit_log}",  # written before the answer is, so whoever has an answer finds its line
     ]
 
 

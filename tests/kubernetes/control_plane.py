@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.kubernetes import command_lines
+from tests.kubernetes import audit, command_lines
 from tests.kubernetes.access import Admin, write_kubeconfig
 from tests.kubernetes.certificates import Authority, KeyPair, signing_key
 from tests.kubernetes.command_lines import ADDRESS
@@ -34,6 +34,7 @@ class ControlPlane:
         self.root = root
         self._ports = command_lines.free_ports()
         self.server = f"https://{ADDRESS}:{self._ports.api_server}"
+        self.audit_log = root / "audit.log"
         self._authority = Authority()
         self._files = self._write_files()
         self.kubeconfig = self.kubeconfig_of("admin", groups=(ADMINISTRATORS,))
@@ -164,6 +165,8 @@ class ControlPlane:
             server_key=self._write("server.key", server.key),
             service_account_key=self._write("service-accounts.key", signing_key()),
             etcd_data=self.root / "etcd",
+            audit_policy=self._write("audit-policy.json", audit.POLICY),
+            audit_log=self.audit_log,
         )
 
     def _open_admin(self) -> Admin:

@@ -69,6 +69,11 @@ class Daemon:
         return self._process is not None
 
     @property
+    def exit_code(self) -> int | None:
+        """Of the latest process; None while it runs, or if there was none."""
+        return self._process.poll() if self._process is not None else None
+
+    @property
     def pid(self) -> int:
         """Of the latest process, alive or not."""
         assert self._process is not None, f"{self.name} was never started"

@@ -29,7 +29,10 @@ LEAD_LIMIT_S = 45.0
 class Replicas:
     """Processes of `hikube controller`, and commands beside them, that share a home and a cluster."""
 
-    def __init__(self, plane: ControlPlane, home: Path, *, count: int) -> None:
+    def __init__(
+        self, plane: ControlPlane, home: Path, *, count: int, kubeconfig: Path | None = None, listen: str = ""
+    ) -> None:
+        """Controllers are whoever `kubeconfig` says, and show how they do at `listen`; commands are the administrator's."""
         self._plane = plane
         self._home = home
         self._environment = {
@@ -42,6 +45,8 @@ class Replicas:
             "HIKUBE_STORE": "kubernetes",
             "HIKUBE_KUBECONFIG": str(plane.kubeconfig),
         }
+        self._environment_of_controllers = self._environment | ({"HIKUBE_KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
+        self._environment_of_controllers |= {"HIKUBE_LISTEN": listen}
         self.all = tuple(self._replica(number) for number in range(count))
 
     def start(self) -> Daemon:
@@ -73,11 +78,11 @@ class Replicas:
         except httpx.HTTPStatusError:
             return {}
 
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command beside them to its end."""
+    def __call__(self, *arguments: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command beside them to its end, as the administrator or whoever else's kubeconfig it is."""
         return subprocess.run(
             [*HIKUBE, *arguments],
-            env=self._environment,
+            env=self._environment | ({"HIKUBE_KUBECONFIG": str(kubeconfig)} if kubeconfig else {}),
             cwd=self._home,
             stdin=subprocess.DEVNULL,
             timeout=COMMAND_LIMIT_S,
@@ -102,7 +107,8 @@ class Replicas:
         return next((replica for replica in among if replica.is_running and f"-{replica.pid}-" in holder), None)
 
     def _replica(self, number: int) -> Daemon:
-        return Daemon(f"replica-{number}", [*HIKUBE, "controller"], folder=self._home, environment=self._environment)
+        argv = [*HIKUBE, "controller"]
+        return Daemon(f"replica-{number}", argv, folder=self._home, environment=self._environment_of_controllers)
 
     def _make_room(self) -> None:
         """A namespace for the lease, without the lease of somebody who was killed."""
