@@ -42,6 +42,9 @@ def consult(host: GPUHost, ports: Ports) -> Consultation:
     """Look at the host and judge it. Takes up to a minute on a host that hangs. Raises: StoreUnavailable."""
     try:
         found = survey_host(host, ports)
+        if host.spec.is_cluster:
+            why = "its nodes are the KubeVirt cluster's own, and are not looked into"
+            return Consultation(found, HostExamination(why_not=why), Diagnosis())
         seen = _examine(found, ports.connector.connect(host.spec.uri), ports)
     except (HostUnreachable, NotAllowed, HypervisorError, InvalidInput, Unsupported) as error:
         return Consultation(host, HostExamination(why_not=str(error)), unanswered(str(error)))

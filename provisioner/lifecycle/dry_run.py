@@ -7,16 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from provisioner.lifecycle.fleet import snapshot
+from provisioner.lifecycle.kubevirt.making import seed_plan
+from provisioner.lifecycle.kubevirt.table import KUBEVIRT_MACHINE
 from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.virtual_machine.blueprint import domain_xml, hardware_of
 from provisioner.lifecycle.virtual_machine.seed import content_of
 from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model import domain_names
+from provisioner.model.cluster import ClusterMachine
+from provisioner.model.errors import Unsupported
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.virtual_machine import GpuAssignment, VirtualMachine
 from provisioner.planning.hardware import HardwarePlan
 from provisioner.planning.placement import NoPlacement, Placement, place
 from provisioner.planning.requests import request_for
+from templates.kubevirt.user_data import network_data, user_data
 
 REDACTED = "(made at creation, never shown)"
 
@@ -70,11 +76,24 @@ def preview(vm: VirtualMachine, ports: Ports) -> Preview:
     placement = _place(vm, ports)
     if isinstance(placement, NoPlacement):
         return Preview(placement)
+    if placement.node:
+        return _on_cluster(vm, placement, ports)
     placed = _placed(vm, placement, ports)
     xml, _ = domain_xml(placed)
     content = content_of(placed, {})
     seed = {name: getattr(content, name).decode(errors="replace") for name in ("user_data", "meta_data", "network_config")}
     return Preview(placement, xml, seed, tuple(step.name for step in VIRTUAL_MACHINE.steps), hardware_of(placed))
+
+
+def _on_cluster(vm: VirtualMachine, placement: Placement, ports: Ports) -> Preview:
+    """There is no domain: the cluster lays out the hardware. The seed is one user-data with ours in it."""
+    settings = ports.store.get(GPUHost, placement.host).spec.cluster
+    name = domain_names.machine_name(vm.key, with_namespace=bool(settings.namespace))
+    machine = ClusterMachine(namespace=settings.namespace or vm.key.namespace, name=name)
+    view = VirtualMachineView(vm.with_status(host=placement.host, machine=machine), ports)
+    plan = seed_plan(view, has_keys=False)
+    seed = {"user_data": user_data(plan), "network_config": network_data(plan)}
+    return Preview(placement, "", seed, tuple(step.name for step in KUBEVIRT_MACHINE.steps))
 
 
 def hardware_preview(vm: VirtualMachine, ports: Ports) -> HardwarePreview:
@@ -84,12 +103,16 @@ def hardware_preview(vm: VirtualMachine, ports: Ports) -> HardwarePreview:
         InvalidInput, NotFound: as `preview`.
         Unsupported: its host cannot give a guest this hardware any more.
     """
+    if vm.status.machine is not None:
+        raise Unsupported(f"{vm.key} is on a KubeVirt cluster, which lays out its hardware", hint="kubectl get vmi -o yaml")
     has_host = bool(vm.status.host) and len(vm.status.gpus) == len(vm.spec.gpus)
     if has_host:
         return HardwarePreview(vm.status.host, is_actual=True, plan=hardware_of(VirtualMachineView(vm, ports)))
     placement = _place(vm, ports)
     if isinstance(placement, NoPlacement):
         return HardwarePreview(nowhere=placement)
+    if placement.node:
+        raise Unsupported(f"{vm.key} would be on KubeVirt cluster `{placement.host}`, which lays out its hardware")
     return HardwarePreview(placement.host, plan=hardware_of(_placed(vm, placement, ports)))
 
 

@@ -11,11 +11,12 @@ long upload bears a mark of its own. A process that has lost its leadership ends
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from provisioner.drivers.guest.protocol import GuestDoor, Guests
 from provisioner.drivers.hypervisor import Connector, Hypervisor
+from provisioner.drivers.machine_cluster import MachineCluster, MachineClusterConnector
 from provisioner.model.guest_report import GuestReport
 from provisioner.store.fenced import Fence
 
@@ -30,6 +31,8 @@ LOOKS = {
     "records": frozenset({"read"}),
 }
 """By part of a hypervisor, the calls that change nothing."""
+CLUSTER_LOOKS = {"": frozenset({"survey", "look", "owned", "subscribe", "close"})}
+"""The same of a cluster, which has no parts."""
 
 
 class FencedConnector:
@@ -41,7 +44,19 @@ class FencedConnector:
 
     def connect(self, uri: str) -> Hypervisor:
         """As the connector does."""
-        return cast(Hypervisor, _Fenced(self._connector.connect(uri), self._fence, part=""))
+        return cast(Hypervisor, _Fenced(self._connector.connect(uri), self._fence, looks=LOOKS))
+
+
+class FencedClusters:
+    """Opens clusters on which only the leader changes anything."""
+
+    def __init__(self, connector: MachineClusterConnector, fence: Fence) -> None:
+        self._connector = connector
+        self._fence = fence
+
+    def connect(self, uri: str) -> MachineCluster:
+        """As the connector does."""
+        return cast(MachineCluster, _Fenced(self._connector.connect(uri), self._fence, looks=CLUSTER_LOOKS))
 
 
 class FencedGuests:
@@ -64,17 +79,18 @@ class FencedGuests:
 class _Fenced:
     """Stands before a hypervisor or one of its parts; what was asked for once is at hand from then on."""
 
-    def __init__(self, inner: Any, fence: Fence, *, part: str) -> None:
+    def __init__(self, inner: Any, fence: Fence, *, looks: Mapping[str, frozenset[str]], part: str = "") -> None:
         self._inner = inner
         self._fence = fence
+        self._looks = looks
         self._part = part
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
         if not callable(value):
-            found: Any = _Fenced(value, self._fence, part=name)
+            found: Any = _Fenced(value, self._fence, looks=self._looks, part=name)
         else:
-            found = value if name in LOOKS.get(self._part, ()) else self._fenced(value)
+            found = value if name in self._looks.get(self._part, ()) else self._fenced(value)
         self.__dict__[name] = found
         return found
 

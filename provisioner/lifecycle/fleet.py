@@ -1,4 +1,4 @@
-"""What placement plans on: hosts, claims and committed VMs, kept up to date by the store's history.
+"""What placement plans on: hosts, claims, committed VMs and quotas, kept up to date by the store's history.
 
     store ──changes──> Mirror ──before, after──> what each host has taken of it ──> Fleet, claims of a host, owners
 
@@ -13,26 +13,39 @@ import threading
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from provisioner.lifecycle.quota_use import QuotaUse
 from provisioner.model.errors import InvalidInput
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
+from provisioner.model.gpu_quota import GPUQuota
 from provisioner.model.metadata import Resource, find_condition
 from provisioner.model.sizing import guest_size
 from provisioner.model.tables import Tables
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.planning.fleet import Commitment, Fleet, HostLoad, commitment_of
 from provisioner.planning.placement import Memory, NoPlacement, Placement, place
+from provisioner.planning.quotas import QuotaRefusal, Tenancy, over_quota
 from provisioner.planning.requests import PlacementRequest
 from provisioner.store.mirror import Mirror
 from provisioner.store.protocol import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What plans are made from, for whoever counts it."""
+
+    objects: tuple[Resource, ...]
+    """Hosts, claims and VMs among them, in no order."""
+    fleet: Fleet
 
 
 class Snapshots:
     """Takes snapshots of one store. Threads may share it."""
 
     def __init__(self) -> None:
-        self._mirror = Mirror(GPUHost, VirtualMachine, VMInstance, GPUClaim)
+        self._mirror = Mirror(GPUHost, VirtualMachine, VMInstance, GPUClaim, GPUQuota)
         self._memory = Memory()
         self._lock = threading.RLock()
         self._hosts: dict[str, GPUHost] = {}
@@ -49,6 +62,7 @@ class Snapshots:
         self._loads: dict[str, HostLoad] = {}
         self._touched: set[str] = set()
         """Hosts whose loads are to be built anew."""
+        self._quota_use = QuotaUse()
         self._fleet: Fleet | None = None
         self.turn = threading.Lock()
         """To be held from the snapshot until the claims exist, where this process plans for many VMs at once: two plans on one
@@ -58,15 +72,28 @@ class Snapshots:
         """The fleet as it is now."""
         with self._lock:
             self._catch_up(store, tables)
-            if self._fleet is None:
+            tenancies = self._quota_use.tenancies()
+            if self._fleet is None or self._fleet.tenancies is not tenancies:
                 self._build_loads()
-                self._fleet = Fleet(tuple(map(self._loads.__getitem__, self._names)), self._external)
+                self._fleet = Fleet(tuple(map(self._loads.__getitem__, self._names)), self._external, tenancies)
             return self._fleet
 
     def place(self, request: PlacementRequest, store: Store, tables: Tables) -> Placement | NoPlacement:
         """Where the VM goes on the fleet as it is now."""
         with self._lock:
             return place(request, self.take(store, tables), memory=self._memory)
+
+    def over_quota(self, request: PlacementRequest, store: Store, tables: Tables) -> tuple[QuotaRefusal, ...]:
+        """What is too much of what was claimed for this request a moment ago, by quotas and use as they are now."""
+        with self._lock:
+            if request.owner is None or request.owner.namespace not in self._quota_use.tenancies():
+                return ()  # nothing to hold; not even the store is asked
+            return over_quota(request, self.take(store, tables).tenancies, is_counted=True)
+
+    def tenancy(self, namespace: str, store: Store, tables: Tables) -> Tenancy | None:
+        """Quotas and use of a namespace; None if it has no quota."""
+        with self._lock:
+            return self.take(store, tables).tenancies.get(namespace)
 
     def claims_on(self, host: str, store: Store, tables: Tables) -> tuple[GPUClaim, ...]:
         """The claims on GPUs of that host, by name, whether the store knows the host or not."""
@@ -87,6 +114,12 @@ class Snapshots:
             self._catch_up(store, tables)
             return frozenset(uids) - self._uids
 
+    def known(self, store: Store, tables: Tables) -> Known:
+        """Everything that is known, as it is now."""
+        with self._lock:
+            fleet = self.take(store, tables)
+            return Known(self._mirror.objects, fleet)
+
     def _catch_up(self, store: Store, tables: Tables) -> None:
         for before, after in self._mirror.catch_up(store):
             known = after or before
@@ -94,8 +127,12 @@ class Snapshots:
                 self._host_changed(known, is_there=after is not None)
             elif isinstance(known, GPUClaim):
                 self._claim_changed(before, after)
+                self._quota_use.claim_changed(before, after)
             elif isinstance(known, VirtualMachine):
                 self._machine_changed(before, after, tables)
+                self._quota_use.machine_changed(before, after)
+            elif isinstance(known, GPUQuota):
+                self._quota_use.quota_changed(before, after)
 
     def _host_changed(self, host: GPUHost, *, is_there: bool) -> None:
         name = host.metadata.name

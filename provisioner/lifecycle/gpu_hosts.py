@@ -2,7 +2,8 @@
 
     reach -> survey -> examine -> prove -> sweep      then: GPUs kept on vfio-pci, requests of operators about single GPUs
 
-A host leaves nothing behind on the hypervisor, so there is nothing to undo; its removal waits for the VMs and claims on it.
+A KubeVirt cluster has a table of its own (kubevirt/hosts.py), driven here. A host leaves nothing behind on the hypervisor, so
+there is nothing to undo; its removal waits for the VMs and claims on it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from provisioner.lifecycle.background import Running
 from provisioner.lifecycle.examining import EXAMINED, EXAMINING, examine_host
 from provisioner.lifecycle.gpu_release import handle_requests, pending_requests
 from provisioner.lifecycle.hypervisors import WatchedHypervisor
+from provisioner.lifecycle.kubevirt.hosts import CLUSTER_HOST, ClusterView
+from provisioner.lifecycle.kubevirt.sweeping import sweep_machines
 from provisioner.lifecycle.orphans import sweep_orphans
 from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.retirement import follow_retirement
@@ -146,7 +149,7 @@ class GPUHostReconciler:
     def reconcile(self, key: Key) -> float | None:
         """Survey if it is due, and finish what is not known yet."""
         try:
-            view = GPUHostView(self._ports.store.get(GPUHost, key.name), self._ports)
+            view = _view(self._ports.store.get(GPUHost, key.name), self._ports)
         except NotFound:
             self._settled.pop(key, None)
             self._seen.pop(key, None)
@@ -155,6 +158,8 @@ class GPUHostReconciler:
         if view.resource.is_being_deleted:
             return self._remove(view)
         view.ensure_finalizer(FINALIZER)
+        if isinstance(view, ClusterView):
+            return self._keep_fresh(view)
         follow_retirement(view)
         return self._with_requests(view, self._with_vfio(view, self._keep_fresh(view)))
 
@@ -179,7 +184,7 @@ class GPUHostReconciler:
         """The host itself."""
         return key.name
 
-    def _keep_fresh(self, view: GPUHostView) -> float:
+    def _keep_fresh(self, view: GPUHostView | ClusterView) -> float:
         status, spec, watch = view.resource.status, view.resource.spec, self._ports.host_watch
         age_s = self._ports.age_s(status.last_seen)
         is_changed = status.observed_generation != view.resource.metadata.generation
@@ -187,11 +192,15 @@ class GPUHostReconciler:
         if age_s >= _period_s(view.resource) or is_changed or not status.reachable or is_asked:
             self._settled.pop(view.key, None)
             watch.survey_begins(view.key)
-        elif all(view.holds(step.sets) for step in GPU_HOST.steps):
+        elif all(view.holds(step.sets) for step in (CLUSTER_HOST if view.resource.spec.is_cluster else GPU_HOST).steps):
             if watch.listens_to(view.key):
                 return self._next_look_s(view)
             self._settled[view.key] = {"survey", "examine", "prove"}  # as an earlier process left it: only listen
-        verdict = GPU_HOST.advance(view, settled=self._settled.setdefault(view.key, set()))
+        settled = self._settled.setdefault(view.key, set())
+        if isinstance(view, ClusterView):
+            verdict = CLUSTER_HOST.advance(view, settled=settled)
+        else:
+            verdict = GPU_HOST.advance(view, settled=settled)
         if isinstance(verdict, Retry):
             if verdict.reason != EXAMINING or not view.holds("Ready"):  # to be looked at once more makes no host unready
                 view.write(view.condition("Ready", "False", verdict.reason, verdict.message))
@@ -216,12 +225,12 @@ class GPUHostReconciler:
         waits_s = handle_requests(view, view.hypervisor)
         return again_s if waits_s is None else min(again_s, waits_s)
 
-    def _next_look_s(self, view: GPUHostView) -> float:
+    def _next_look_s(self, view: View[GPUHost]) -> float:
         """Seconds until the survey that is due by the period, or earlier because an event asked for one."""
         left_s = _period_s(view.resource) - self._ports.age_s(view.resource.status.last_seen)
         return max(0.0, min(left_s, self._ports.host_watch.survey_due_in_s(view.key)))
 
-    def _remove(self, view: GPUHostView) -> float | None:
+    def _remove(self, view: GPUHostView | ClusterView) -> float | None:
         users = users_of(view.resource.metadata.name, self._ports)
         if users:
             again_s = self._keep_fresh(view)  # what has to go from it can only be seen by looking
@@ -233,6 +242,11 @@ class GPUHostReconciler:
         if FINALIZER in view.resource.metadata.finalizers:
             view.remove_finalizer(FINALIZER)
         return None
+
+
+def _view(host: GPUHost, ports: Ports) -> GPUHostView | ClusterView:
+    """By what the host is; each has a table of its own."""
+    return ClusterView(host, ports) if host.spec.is_cluster else GPUHostView(host, ports)
 
 
 def _period_s(host: GPUHost) -> float:
@@ -247,13 +261,17 @@ def _has_moved_drivers(change: ChangeType, claim: GPUClaim) -> bool:
     return change is ChangeType.DELETED or (change is ChangeType.MODIFIED and is_settled)
 
 
-def _last_sweep(view: GPUHostView) -> Retry | None:
+def _last_sweep(view: GPUHostView | ClusterView) -> Retry | None:
     """Why the host is not clean yet: added again, it would take what is left for a stranger's. A dead host is not asked."""
     try:
-        verdict = sweep_orphans(view, view.hypervisor)
+        verdict = _swept(view)
     except HostUnreachable:
         return None
     return verdict if isinstance(verdict, Retry) else None
+
+
+def _swept(view: GPUHostView | ClusterView) -> Verdict:
+    return sweep_machines(view, view.cluster) if isinstance(view, ClusterView) else sweep_orphans(view, view.hypervisor)
 
 
 def users_of(host: str, ports: Ports) -> tuple[str, ...]:

@@ -15,9 +15,9 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from functools import partial
+from typing import Protocol
 
 from provisioner.drivers.host_events import HostEvent, HostEventKind, Listener
-from provisioner.drivers.hypervisor import Hypervisor
 from provisioner.lifecycle.queue import WorkQueue
 from provisioner.model.clock import Clock
 from provisioner.model.metadata import Key
@@ -27,6 +27,14 @@ SURVEY_PAUSE_S = 10.0
 LOST_PAUSE_S = 1.0
 """The same after a connection was lost; for a host that accepts connections and drops them."""
 NEVER = float("inf")
+
+
+class Tells(Protocol):
+    """A connection that tells what happens: to a hypervisor, or to a cluster."""
+
+    def subscribe(self, listener: Listener) -> None:
+        """Tell this listener."""
+        ...
 
 
 class HostWatch:
@@ -51,7 +59,7 @@ class HostWatch:
         """What is due goes into this queue from now on."""
         self._queue = queue
 
-    def listen(self, host: Key, hypervisor: Hypervisor) -> None:
+    def listen(self, host: Key, hypervisor: Tells) -> None:
         """Hear what that host tells on this connection; asked for again, nothing happens. Raises as any call to the host."""
         with self._lock:
             listener = self._listeners.setdefault(host, partial(self._hear, host))
@@ -88,6 +96,10 @@ class HostWatch:
         key = self._machines.pop(domain, None)
         if key is not None:
             self.machine_is_on(key, None)
+
+    def forget_name(self, name: str) -> None:
+        """No VM is called so any more."""
+        self._machines.pop(name, None)
 
     def forget_host(self, host: Key) -> None:
         """The host is not ours any more; a connection to it may still tell something, and wake nobody for long."""

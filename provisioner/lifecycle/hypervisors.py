@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from provisioner.drivers.hypervisor import Hypervisor
+from provisioner.drivers.machine_cluster import MachineCluster
 from provisioner.lifecycle.ports import Connections
 from provisioner.model.errors import HostTimeout, HostUnreachable
 
@@ -17,7 +18,7 @@ from provisioner.model.errors import HostTimeout, HostUnreachable
 class _Watched:
     """Stands before one object of the driver and forwards everything; what was asked for once is at hand from then on."""
 
-    def __init__(self, inner: Any, connections: Connections, uri: str) -> None:
+    def __init__(self, inner: Any, connections: Connections[Any], uri: str) -> None:
         self._inner = inner
         self._connections = connections
         self._uri = uri
@@ -48,6 +49,15 @@ class WatchedHypervisor:
     """Makes watched connections."""
 
     @staticmethod
-    def over(connections: Connections, uri: str) -> Hypervisor:
+    def over(connections: Connections[Hypervisor], uri: str) -> Hypervisor:
         """A connection to `uri` whose failures are remembered. Raises as `Connections.to`."""
         return cast(Hypervisor, _Watched(connections.to(uri), connections, uri))
+
+
+class WatchedCluster:
+    """Makes watched connections to clusters."""
+
+    @staticmethod
+    def over(connections: Connections[MachineCluster], uri: str) -> MachineCluster:
+        """The same of a cluster."""
+        return cast(MachineCluster, _Watched(connections.to(uri), connections, uri))

@@ -11,7 +11,7 @@ printed is none, and goes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from provisioner.drivers.hypervisor import Domain, DomainState, Hypervisor
 from provisioner.lifecycle.gpu_claim.unowned import is_on_vfio, released_claim
@@ -50,9 +50,9 @@ def sweep_orphans(view: View[GPUHost], hypervisor: Hypervisor) -> Verdict:
     ownerless = _ownerless(marked, view.ports)
     strangers = _strangers(view, ownerless)
     orphans = [domain for domain in ownerless if domain.uuid not in strangers]
-    suspects = _noted(view.resource, SUSPECTS_ANNOTATION)
+    suspects = noted_ids(view.resource, SUSPECTS_ANNOTATION)
     if orphans or suspects:
-        _note(view, SUSPECTS_ANNOTATION, orphans)
+        note_ids(view, SUSPECTS_ANNOTATION, (domain.uuid for domain in orphans))
     for domain in [domain for domain in orphans if domain.uuid in suspects][:ORPHANS_PER_PASS]:
         _send_home(view.resource, domain, hypervisor, view.ports)
     if orphans:
@@ -70,23 +70,29 @@ def _ownerless(marked: Sequence[Domain], ports: Ports) -> list[Domain]:
 def _strangers(view: View[GPUHost], ownerless: Sequence[Domain]) -> set[str]:
     """What this store found on the host when it swept there for the first time; decided once."""
     host = view.resource
-    swept = find_condition(host.status.conditions, "Swept")
-    if STRANGERS_ANNOTATION in host.metadata.annotations or (swept is not None and swept.status == "True"):
-        return _noted(host, STRANGERS_ANNOTATION)
-    _note(view, STRANGERS_ANNOTATION, ownerless)  # also that there are none: a sweep that failed has decided nothing
+    if not is_first_sweep(host):
+        return noted_ids(host, STRANGERS_ANNOTATION)
+    note_ids(view, STRANGERS_ANNOTATION, (domain.uuid for domain in ownerless))
     for domain in ownerless:
         what = f"domain `{domain.name}` bears our mark, has no owner here, and is left alone"
         view.tell("StrangeDomain", f"{what}; `hikube host adopt {host.metadata.name}` would take it over", warning=True)
     return {domain.uuid for domain in ownerless}
 
 
-def _noted(host: GPUHost, annotation: str) -> set[str]:
+def is_first_sweep(host: GPUHost) -> bool:
+    """Whether this store never swept there; one that found no strangers wrote that down too."""
+    swept = find_condition(host.status.conditions, "Swept")
+    return STRANGERS_ANNOTATION not in host.metadata.annotations and (swept is None or swept.status != "True")
+
+
+def noted_ids(host: GPUHost, annotation: str) -> set[str]:
+    """What is written down there."""
     return set(filter(None, host.metadata.annotations.get(annotation, "").split(",")))
 
 
-def _note(view: View[GPUHost], annotation: str, domains: Sequence[Domain]) -> None:
+def note_ids(view: View[GPUHost], annotation: str, ids: Iterable[str]) -> None:
     """Write them down on the host; nothing is written where nothing changes. Raises Conflict: it was written meanwhile."""
-    text, known = ",".join(sorted(domain.uuid for domain in domains)), view.resource.metadata.annotations
+    text, known = ",".join(sorted(ids)), view.resource.metadata.annotations
     if text != known.get(annotation):
         view.resource = view.ports.store.update(view.resource.with_metadata(annotations={**known, annotation: text}))
 

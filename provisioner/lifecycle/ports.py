@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from provisioner.drivers.guest.protocol import Guests
 from provisioner.drivers.hypervisor import Connector, Hypervisor
 from provisioner.drivers.images.protocol import Images
+from provisioner.drivers.machine_cluster import MachineCluster, MachineClusterConnector
 from provisioner.lifecycle.background import Background, Inline
 from provisioner.lifecycle.fleet import Snapshots
 from provisioner.lifecycle.host_watch import HostWatch
 from provisioner.lifecycle.progress import Observer, Silence
 from provisioner.model.clock import Clock, Identifiers, seconds, timestamp
-from provisioner.model.errors import HostTimeout, HostUnreachable
+from provisioner.model.errors import HostTimeout, HostUnreachable, Unsupported
 from provisioner.model.tables import Tables
 from provisioner.store.protocol import Store
 
@@ -26,16 +28,36 @@ FAIL_FAST_S = 3.0
 """Long enough to spare the workers, short enough that a host that is back is used at once."""
 
 
-class Connections:
+C = TypeVar("C")
+C_co = TypeVar("C_co", covariant=True)
+
+
+class Opener(Protocol[C_co]):
+    """Opens hypervisors, or clusters."""
+
+    def connect(self, uri: str) -> C_co:
+        """An open connection."""
+        ...
+
+
+class NoClusters:
+    """For whoever has to do with hypervisors alone."""
+
+    def connect(self, uri: str) -> MachineCluster:
+        """Refused."""
+        raise Unsupported(f"{uri} is a KubeVirt cluster, and nothing here can reach one")
+
+
+class Connections(Generic[C]):
     """Connections by URI with memory of who did not answer a moment ago."""
 
-    def __init__(self, connector: Connector, clock: Clock) -> None:
+    def __init__(self, connector: Opener[C], clock: Clock) -> None:
         self._connector = connector
         self._clock = clock
         self._away: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
 
-    def to(self, uri: str) -> Hypervisor:
+    def to(self, uri: str) -> C:
         """An open connection.
 
         Raises:
@@ -76,12 +98,15 @@ class Ports:
     observer: Observer = field(default_factory=Silence)
     time_scale: float = 1.0
     """Deadlines are multiplied by it; above 1 on machines measured to be slow."""
-    connections: Connections = field(init=False)
+    clusters: MachineClusterConnector = field(default_factory=NoClusters)
+    connections: Connections[Hypervisor] = field(init=False)
+    cluster_connections: Connections[MachineCluster] = field(init=False)
     host_watch: HostWatch = field(init=False)
     snapshots: Snapshots = field(default_factory=Snapshots, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "connections", Connections(self.connector, self.clock))
+        object.__setattr__(self, "cluster_connections", Connections(self.clusters, self.clock))
         object.__setattr__(self, "host_watch", HostWatch(self.clock))
 
     def now(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from provisioner.drivers.hypervisor import Hypervisor
+from provisioner.lifecycle.kubevirt.surveying import survey_cluster
 from provisioner.lifecycle.ports import Ports
 from provisioner.model.catalogue import GpuCatalogue
 from provisioner.model.gpu_host import GpuFacts, GpuHealth, GPUHost, GPUHostStatus
@@ -33,6 +34,9 @@ def survey_host(host: GPUHost, ports: Ports) -> GPUHost:
 
     Raises: HostUnreachable, NotAllowed, InvalidInput and whatever the hypervisor says.
     """
+    if host.spec.is_cluster:
+        fresh = survey_cluster(host, ports.clusters.connect(host.spec.uri), ports.tables.gpus)
+        return fresh.with_status(last_seen=ports.now())
     hypervisor = ports.connector.connect(host.spec.uri)
     found = surveyed(host, hypervisor, ports.tables.gpus)
     return with_survey(host, found, claimed=claimed_on(host.metadata.name, ports)).with_status(last_seen=ports.now())

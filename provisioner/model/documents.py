@@ -29,6 +29,7 @@ _READERS = {
     "Kubernetes": ("kubernetes", "read_kubernetes"),
     "KubernetesNodes": ("kubernetes_nodes", "read_kubernetes_nodes"),
     "GPUHost": ("gpu_host", "read_gpu_host"),
+    "GPUQuota": ("gpu_quota", "read_gpu_quota"),
     "Image": ("image", "read_image"),
 }
 

@@ -10,6 +10,7 @@ are for finding; whose a domain is says the mark in its metadata, never its name
     hikube-console-hikube-<namespace>.<name>.log    what it prints on its serial port
     hikube-disk-<namespace>.<name>.qcow2            a VMDisk (`.raw`, `.iso` for what was uploaded so)
     hikube-base-<32 hex digits of SHA-256>.qcow2    a base image, shared by all VMs of the pool
+    <name>                                          machine of a VirtualMachine on a KubeVirt cluster (`….vmi`, `….<namespace>`)
 """
 
 from __future__ import annotations
@@ -27,12 +28,26 @@ DISK_ENDINGS = ("qcow2", "raw", "iso")
 CONSOLE_PREFIX = "hikube-console-"
 _LONGEST_DOMAIN_NAME = 150
 """File names derived from it must stay below 255 bytes."""
+_LONGEST_MACHINE_NAME = 63
+"""It is the value of labels as well."""
 _SUFFIX_OF_KIND = {"VirtualMachine": "", "VMInstance": ".vmi"}
 
 
 def domain_name(key: Key) -> str:
     """The name of a VM's domain; a name that is too long ends in a hash of the whole."""
     return _bounded(f"{PREFIX}{key.namespace}.{key.name}{_SUFFIX_OF_KIND[key.kind]}")
+
+
+def machine_name(key: Key, *, with_namespace: bool = False) -> str:
+    """The name of a VM's machine on a KubeVirt cluster; up to its first dot it is the guest's host name.
+
+    `with_namespace` where machines of all namespaces are in one. A name that is too long ends in a hash of the whole.
+    """
+    name = f"{key.name}{_SUFFIX_OF_KIND[key.kind]}" + (f".{key.namespace}" if with_namespace else "")
+    if len(name) <= _LONGEST_MACHINE_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: _LONGEST_MACHINE_NAME - len(digest) - 1].rstrip('.-')}-{digest}"
 
 
 def domain_uuid(key: Key, *, cloud_init_seed: str = "") -> str:

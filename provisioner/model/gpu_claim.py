@@ -2,6 +2,9 @@
 
     made ──> bound ──> given to a guest ──> released ──> cleaned (lifecycle/gpu_claim) ──> deleted: the GPU is free
 
+On a KubeVirt cluster there is no claim before the guest said which GPU it got: it is made by the GPU's UUID when the VM is
+proven, and goes when the machine's instance is gone.
+
 `status.functions` is written before the first driver is touched and says what must be restored; it is the only record that a
 crashed controller leaves of a half-done bind. A released claim is owned by nobody and still locks the GPU until it is clean.
 """
@@ -12,10 +15,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from provisioner.model.cluster import ClaimedInstance
 from provisioner.model.examination import AerCounts, GpuIdentity
 from provisioner.model.gpu_cleaning import Cleaning, GuestEvidence
 from provisioner.model.metadata import HIKUBE, Key, Part, Resource, Status
-from provisioner.model.pci import PciAddress
+from provisioner.model.pci import PciAddress, PciAddressOrNone
 
 
 class ClaimOwner(Part):
@@ -36,9 +40,17 @@ class GPUClaimSpec(Part):
     """Who owns what; never changed after creation."""
 
     host: str
-    address: PciAddress
+    address: PciAddressOrNone = ""
+    """On a KubeVirt cluster empty, unless the cluster told it."""
     gpu_name: str
     owner: ClaimOwner
+    uuid: str | None = None
+    """As the guest's driver reports it, where the claim is named by it: on a KubeVirt cluster."""
+
+    @property
+    def device(self) -> str:
+        """By which the GPU is known on its host: its UUID where the claim is named by it, else its address."""
+        return self.uuid or self.address
 
 
 class ClaimedFunction(Part):
@@ -75,6 +87,8 @@ class GPUClaimStatus(Status):
     """When a domain was first about to start with it; empty: no guest has had it under this claim."""
     released_at: str = ""
     """When its owner let go of it, or was found gone."""
+    machine: ClaimedInstance | None = None
+    """Who has the GPU on a KubeVirt cluster."""
     guest: GuestEvidence = Field(default_factory=GuestEvidence)
     cleaning: Cleaning = Field(default_factory=Cleaning)
 

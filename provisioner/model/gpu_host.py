@@ -1,4 +1,4 @@
-"""GPUHost: one hypervisor, what it was found to have, and which of its GPUs may be handed out.
+"""GPUHost: one hypervisor or KubeVirt cluster, what it was found to have, and which of its GPUs may be handed out.
 
 `spec` is the operator's; `status` is what the last look at the host showed. Whether a GPU is free is never stored here: a GPU
 is owned if and only if its GPUClaim exists, and `planning.fleet` is the one place that computes it.
@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from provisioner.model.cluster import SCHEME, ClusterFacts, ClusterSettings
 from provisioner.model.examination import Finding, GpuIdentity
 from provisioner.model.gpu_check import GpuCheck
 from provisioner.model.metadata import HIKUBE, Part, Resource, Status
@@ -56,14 +57,17 @@ class GPUHostSpec(Part):
     """How to reach the host and how to use it."""
 
     uri: str
-    """A libvirt URI (`qemu:///system`, `qemu+ssh://root@host/system?keyfile=…`) or `simulated://…`."""
+    """A libvirt URI (`qemu:///system`, `qemu+ssh://root@host/system?keyfile=…`), `kubevirt:` or `simulated://…`."""
     cordoned: bool = False
     gpu_rules: tuple[GpuRule, ...] = (DEFAULT_GPU_RULE,)
     allow_emulation: bool = False
     """Whether VMs may run under TCG where KVM does not work; slow, for labs and tests."""
     storage_pool: str = "default"
     storage_classes: dict[str, str] = Field(default_factory=dict)
-    """The storage pool for each `storageClass`; a class that is not here has no effect, and its disks go to `storage_pool`."""
+    """The storage pool for each `storageClass`; a class that is not here has no effect, and its disks go to `storage_pool`.
+
+    Of a KubeVirt cluster: the cluster's StorageClass for each.
+    """
     network: str = "default"
     reserved_memory_mib: int = 1024
     """Kept for the host itself; guests with GPUs pin all of their memory."""
@@ -82,6 +86,18 @@ class GPUHostSpec(Part):
     """Has each external address as its own while that is published, for addresses on the wire; empty: they are routed here."""
     networks: dict[str, NetworkMapping] = Field(default_factory=dict)
     """What names of networks stand for here; any other name is that of a libvirt network."""
+    kubevirt: ClusterSettings | None = None
+    """How a KubeVirt cluster is used; only with a `kubevirt:` URI."""
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the host is a KubeVirt cluster, which places machines on its nodes by itself."""
+        return self.uri.startswith(SCHEME)
+
+    @property
+    def cluster(self) -> ClusterSettings:
+        """How the cluster is used, with defaults for what is not said."""
+        return self.kubevirt or ClusterSettings()
 
     def pool_of(self, storage_class: str) -> str:
         """The storage pool for disks of that class."""
@@ -231,6 +247,8 @@ class GPUHostStatus(Status):
     """Those of `spec.retired` as the last pass saw it; one that left the spec since is not handed out either."""
     checks: tuple[GpuCheck, ...] = ()
     """Of each GPU the last check that an operator asked for."""
+    cluster: ClusterFacts | None = None
+    """Of a KubeVirt cluster, what it has; then everything about one machine's hardware above stays empty."""
 
 
 class GPUHost(Resource):
@@ -261,6 +279,6 @@ class GpuState(enum.StrEnum):
     RETIRED = "Retired"
 
 
-def claim_name(host: str, address: str) -> str:
-    """The name of the claim on a GPU; creating that object is the lock."""
-    return f"{host}.{name_part(address)}"
+def claim_name(host: str, device: str) -> str:
+    """The name of the claim on a GPU, known by its PCI address or its UUID; creating that object is the lock."""
+    return f"{host}.{name_part(device).lower()}"

@@ -50,6 +50,7 @@ WORDS: Mapping[str, KindWords] = {
         KindWords("GPUHost", "gpuhosts", ("host", "hosts", "gh"), "gpu_host", _HIKUBE, is_namespaced=False),
         KindWords("GPUClaim", "gpuclaims", ("claim", "claims", "gc"), "gpu_claim", _HIKUBE, is_namespaced=False),
         KindWords("GPUHistory", "gpuhistories", ("history", "histories"), "gpu_history", _HIKUBE, is_namespaced=False),
+        KindWords("GPUQuota", "gpuquotas", ("quota", "quotas", "gq"), "gpu_quota", _HIKUBE),
         KindWords("Image", "images", ("img",), "image", _HIKUBE, is_namespaced=False),
         KindWords("Secret", "secrets", (), "secret", "v1"),
     )

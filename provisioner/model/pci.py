@@ -26,6 +26,8 @@ def _checked(text: str) -> str:
 
 PciAddress = Annotated[str, AfterValidator(_checked)]
 """`dddd:bb:ss.f`, lower-case hexadecimal."""
+PciAddressOrNone = Annotated[str, AfterValidator(lambda text: _checked(text) if text else text)]
+"""The same, or empty: not known."""
 
 
 def address_of(domain: int, bus: int, slot: int, function: int) -> str:

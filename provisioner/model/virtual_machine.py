@@ -12,9 +12,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from provisioner.model.cluster import ClusterMachine
 from provisioner.model.metadata import APPS, Part, Resource, Status
 from provisioner.model.network import KeptAddress, Publication
-from provisioner.model.pci import PciAddress
+from provisioner.model.pci import PciAddress, PciAddressOrNone
 
 
 class RunStrategy(enum.StrEnum):
@@ -111,7 +112,8 @@ class GpuAssignment(Part):
 
     name: str
     host: str
-    address: PciAddress
+    address: PciAddressOrNone
+    """On the host; empty where a KubeVirt cluster did not tell it."""
     companions: tuple[PciAddress, ...] = ()
     guest_address: str = ""
     uuid: str = ""
@@ -178,6 +180,8 @@ class VirtualMachineStatus(Status):
     """The GPU driver that the guest reported."""
     recorded_generation: int = 0
     """Of the spec that the record on the running domain has."""
+    machine: ClusterMachine | None = None
+    """What the VM is on a KubeVirt cluster; empty on any other host, and while it has none."""
 
 
 REQUEST_ANNOTATION = "hikube.cloud/request"

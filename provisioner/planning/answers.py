@@ -166,6 +166,7 @@ def _question(request: PlacementRequest, policy: PlacementPolicy) -> Hashable:
         request.memory_mib,
         request.gpus,
         tuple(sorted(request.host_selector.items())),
+        request.tenant_labels,
         request.pinned_hosts,
         request.storage_bytes,
         request.storage_pool,
@@ -173,4 +174,6 @@ def _question(request: PlacementRequest, policy: PlacementPolicy) -> Hashable:
         request.networks,
         request.external,
         request.firmware,
+        request.image,
+        request.has_vm_disks,
     )

@@ -14,6 +14,7 @@ from provisioner.planning.fitting import Fit, fits
 from provisioner.planning.fleet import Fleet, HostView
 from provisioner.planning.placement import NoPlacement, Placement, place
 from provisioner.planning.policy import PlacementPolicy
+from provisioner.planning.quotas import scoped
 from provisioner.planning.refusals import Refusal
 from provisioner.planning.requests import PlacementRequest
 from provisioner.planning.scoring import Score, score_of
@@ -89,6 +90,7 @@ def explain(request: PlacementRequest, fleet: Fleet, *, policy: PlacementPolicy 
     """Place the request on the snapshot and say what every host answered. A VM that is placed sees its own GPUs as free."""
     policy = policy or PlacementPolicy()
     outcome = place(request, fleet, policy=policy)
+    request = scoped(request, fleet.tenancies)
     views = fleet.views(policy=policy, for_uid=request.owner_uid)
     verdicts = [_verdict(request, view, policy=policy, outcome=outcome) for view in views]
     return Explanation(request, outcome, tuple(sorted(verdicts, key=_order)))

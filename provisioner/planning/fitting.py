@@ -7,22 +7,22 @@ never seen is refused for its standing alone, since nothing else is known of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from provisioner.model.gpu_host import GpuState
 from provisioner.model.metadata import matches
-from provisioner.planning.addresses import count_external
+from provisioner.planning.cluster_fit import best_node, cluster_refusals, demand, free_gpus_on
 from provisioner.planning.doctor.diagnosis import code_of
 from provisioner.planning.fleet import GpuView, HostView
 from provisioner.planning.gpu_choice import GpuChoice, choose_gpus
 from provisioner.planning.hardware import window
 from provisioner.planning.hardware.firmware import choose_firmware
 from provisioner.planning.hardware.window import Bars, bars_or, need_of, room_of
-from provisioner.planning.networks import attachments, missing_networks, outward
 from provisioner.planning.policy import PlacementPolicy
 from provisioner.planning.refusals import FUNDAMENTAL, Reason, Refusal, counted, joined, memory_in_words
 from provisioner.planning.requests import GpuNeed, PlacementRequest
+from provisioner.planning.surroundings import surroundings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Fit:
     free_gpus_after: int
     free_memory_after_mib: int
     free_vcpus_after: int
+    node: str = ""
+    """Of a KubeVirt cluster, one that has room."""
 
 
 def fits(request: PlacementRequest, host: HostView, *, policy: PlacementPolicy) -> Fit | tuple[Refusal, ...]:
@@ -43,6 +45,8 @@ def fits(request: PlacementRequest, host: HostView, *, policy: PlacementPolicy) 
     refusals = tuple(sorted(_refusals(request, host, policy), key=lambda refusal: FUNDAMENTAL[refusal.reason]))
     if refusals:
         return refusals
+    if host.host.spec.is_cluster:
+        return _fit_of_cluster(request, host)
     memory_mib = _committed_mib(request, policy)
     choice = choose_gpus(host, request.gpus, memory_mib=memory_mib)
     assert choice is not None, "no refusal and yet no GPUs"
@@ -56,12 +60,31 @@ def fits(request: PlacementRequest, host: HostView, *, policy: PlacementPolicy) 
     )
 
 
+def _fit_of_cluster(request: PlacementRequest, host: HostView) -> Fit:
+    """How close the GPUs will be is not known: they are on one node, and no more is promised."""
+    node = best_node(request, host)
+    assert node is not None, "no refusal and yet no node"
+    left = free_gpus_on(node) - request.gpu_count
+    return Fit(
+        host=host.name,
+        choice=GpuChoice(numa_nodes=min(1, request.gpu_count), bridges=request.gpu_count, left_on_node=left),
+        is_emulated=False,
+        free_gpus_after=sum(host.free_gpus.values()) - request.gpu_count,
+        free_memory_after_mib=host.free_memory_mib - demand(request, host).memory_mib,
+        free_vcpus_after=host.free_vcpus - request.vcpus,
+        node=node.name,
+    )
+
+
 def _refusals(request: PlacementRequest, host: HostView, policy: PlacementPolicy) -> Iterator[Refusal]:
     yield from _standing(request, host)
     if not host.host.status.last_seen and not host.host.status.reachable:
         return
+    if host.host.spec.is_cluster:
+        yield from cluster_refusals(request, host)
+        return
     yield from _hypervisor(request, host)
-    yield from _surroundings(request, host, policy)
+    yield from surroundings(request, host, policy)
     for need in request.gpus:
         yield from _gpus(need, host)
     yield from _size(request, host, policy)
@@ -73,18 +96,29 @@ def _standing(request: PlacementRequest, host: HostView) -> Iterator[Refusal]:
     if any(home != host.name for home in request.pinned_hosts):
         homes = joined(request.pinned_hosts)
         yield Refusal(Reason.PINNED_ELSEWHERE, f"the VM's disk is on {homes}", lacks=f"the VM's disk, which is on {homes}")
+    if request.tenant_labels:
+        yield from _tenant(request, resource.metadata.labels)
     if resource.is_being_deleted:
         yield Refusal(Reason.BEING_REMOVED, "being removed", lacks="a future: it is being removed")
     if not resource.status.reachable:
         since = f" since {resource.status.last_seen}" if resource.status.last_seen else ", never seen"
         yield Refusal(Reason.UNREACHABLE, f"unreachable{since}", lacks="a connection")
-    if resource.spec.cordoned and not any(gpu.is_own for gpu in host.gpus):
+    if resource.spec.cordoned and not (host.is_home or any(gpu.is_own for gpu in host.gpus)):
         yield Refusal(Reason.CORDONED, "cordoned", lacks="permission: it is cordoned")
-    if not matches(resource.metadata.labels, request.host_selector):
+    if not resource.spec.is_cluster and not matches(resource.metadata.labels, request.host_selector):
         labels = resource.metadata.labels
         wanted = [f"{name}={value}" for name, value in sorted(request.host_selector.items()) if labels.get(name) != value]
         subject = joined(wanted)
         yield Refusal(Reason.LABELS_DIFFER, f"has no label {subject}", lacks=f"label {subject}", subject=subject)
+
+
+def _tenant(request: PlacementRequest, labels: Mapping[str, str]) -> Iterator[Refusal]:
+    """Whether the quotas of the VM's namespace let it use a host with these labels."""
+    lacking = [f"{name}={value}" for name, value in request.tenant_labels if labels.get(name) != value]
+    if lacking:
+        wanted = joined(lacking)
+        lacks = f"label {wanted}, which this namespace's quota asks for"
+        yield Refusal(Reason.NOT_FOR_TENANT, f"not for this tenant: has no label {wanted}", lacks=lacks, subject=wanted)
 
 
 def _hypervisor(request: PlacementRequest, host: HostView) -> Iterator[Refusal]:
@@ -116,61 +150,6 @@ def _largest_bars(need: GpuNeed, host: HostView) -> list[Bars]:
     """Those of as many GPUs as are asked for, the largest first: whichever are chosen fit then."""
     bars = [bars_or(gpu.facts, need.bar_bytes) for gpu in host.gpus if gpu.facts.name == need.name]
     return sorted(bars, key=room_of, reverse=True)[: need.count]
-
-
-def _surroundings(request: PlacementRequest, host: HostView, policy: PlacementPolicy) -> Iterator[Refusal]:
-    """Networks and storage."""
-    for name, so in missing_networks(request.networks, host.host):
-        yield Refusal(Reason.NETWORK_MISSING, so, lacks=f"network {name}", subject=name)
-    yield from _external_address(request, host)
-    for name, needed_bytes in _storage(request, host).items():
-        yield from _pool(name, needed_bytes, host, policy)
-
-
-def _external_address(request: PlacementRequest, host: HostView) -> Iterator[Refusal]:
-    """Whether one is left, where the host has any for its NAT networks; one that has none takes the VM and says so on it."""
-    spec = host.host.spec
-    found = outward(attachments(request.networks, host.host), host.host, whole=request.external == "WholeIP")
-    if not request.external or host.external_address or found is None or found[1].way != "nat":
-        return
-    yield Refusal(
-        Reason.INSUFFICIENT_EXTERNAL_ADDRESSES,
-        f"0 of {count_external(spec.external_addresses)} external addresses free",
-        lacks="a free external address",
-        needed=1,
-        available=0,
-        unit="external addresses",
-    )
-
-
-def _storage(request: PlacementRequest, host: HostView) -> dict[str, int]:
-    """Bytes needed in each pool: the host's own, which has the seed, and those of the storage classes."""
-    own = request.storage_pool or host.host.spec.storage_pool
-    needed = Counter({own: request.storage_bytes - sum(request.storage_by_class.values())})
-    for storage_class, size_bytes in request.storage_by_class.items():
-        needed[request.storage_pool or host.host.spec.pool_of(storage_class)] += size_bytes
-    return dict(needed)
-
-
-def _pool(name: str, needed_bytes: int, host: HostView, policy: PlacementPolicy) -> Iterator[Refusal]:
-    pool = next((pool for pool in host.host.status.storage_pools if pool.name == name), None)
-    if pool is None or not pool.active:
-        so = "does not exist" if pool is None else "is not active"
-        yield Refusal(Reason.POOL_MISSING, f"storage pool {name} {so}", lacks=f"storage pool {name}", subject=name)
-        return
-    available = int(pool.available_bytes * policy.storage_overcommit)
-    if needed_bytes > available:
-        needed, there = (memory_in_words(size // 2**20) for size in (needed_bytes, available))
-        missing = memory_in_words(-(-(needed_bytes - available) // 2**20))
-        yield Refusal(
-            Reason.INSUFFICIENT_STORAGE,
-            f"{there} of storage free in pool {name}, {needed} needed",
-            lacks=f"{missing} of storage",
-            needed=needed_bytes,
-            available=available,
-            unit="bytes",
-            subject=name,
-        )
 
 
 def _gpus(need: GpuNeed, host: HostView) -> Iterator[Refusal]:

@@ -19,37 +19,12 @@ from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GpuFacts, GpuHealth, GPUHost, GpuState
 from provisioner.model.metadata import Key
 from provisioner.model.pci import slot_of
-from provisioner.model.sizing import GuestSize
-from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.planning.addresses import choose_external
+from provisioner.planning.commitments import Commitment as Commitment
+from provisioner.planning.commitments import commitment_of as commitment_of
+from provisioner.planning.nodes import CPU_MILLI_PER_VCPU, NodeView, all_by_model, free_by_model, node_views
 from provisioner.planning.policy import PlacementPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Commitment:
-    """What one VM takes of the host that its status names."""
-
-    owner: Key
-    owner_uid: str
-    host: str
-    vcpus: int
-    memory_mib: int
-    gpus: int = 0
-
-
-def commitment_of(vm: VirtualMachine, *, size: GuestSize) -> Commitment | None:
-    """What the VM takes, or None while it has no host: the larger of what it runs with and what its spec now asks for."""
-    if not vm.status.host:
-        return None
-    running = vm.status.running_spec
-    return Commitment(
-        owner=vm.key,
-        owner_uid=vm.metadata.uid,
-        host=vm.status.host,
-        vcpus=max(size.vcpus, running.vcpus if running else 0),
-        memory_mib=max(size.memory_mib, running.memory_mib if running else 0),
-        gpus=max(len(vm.spec.gpus), len(vm.status.gpus)),
-    )
+from provisioner.planning.quotas import Tenancy
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +87,10 @@ class HostView:
     """By NUMA node; an estimate, since guests without a node take memory anywhere."""
     external_address: str = ""
     """The one that this VM has there or would get; empty: none is left, or there never was one."""
+    nodes: tuple[NodeView, ...] = ()
+    """Of a KubeVirt cluster, by name."""
+    is_home: bool = False
+    """Of a KubeVirt cluster: whether it has promised the VM its place already."""
 
     @property
     def name(self) -> str:
@@ -121,11 +100,15 @@ class HostView:
     @property
     def free_gpus(self) -> Counter[str]:
         """How many GPUs of each canonical name are free."""
+        if self.host.spec.is_cluster:
+            return free_by_model(self.host, self.nodes)
         return Counter(gpu.facts.name for gpu in self.gpus if gpu.is_free)
 
     @property
     def all_gpus(self) -> Counter[str]:
         """How many GPUs of each canonical name there are."""
+        if self.host.spec.is_cluster:
+            return all_by_model(self.host)
         return Counter(gpu.facts.name for gpu in self.gpus)
 
 
@@ -157,6 +140,8 @@ class HostLoad:
     def view(self, *, policy: PlacementPolicy, for_uid: str = "", external_address: str = "") -> HostView:
         """The host as the VM of that uid sees it (empty: as a newcomer does)."""
         host, status = self.host, self.host.status
+        if host.spec.is_cluster:
+            return self._cluster_view(for_uid)
         claims = {claim.spec.address: claim for claim in self.claims}
         others = [known for known in self.commitments if known.owner_uid != for_uid]
         usable_mib = max(0, status.memory_mib - host.spec.reserved_memory_mib)
@@ -173,6 +158,21 @@ class HostLoad:
             external_address=external_address,
         )
 
+    def _cluster_view(self, for_uid: str) -> HostView:
+        """The sums over all nodes that take machines; what fits is decided node by node."""
+        nodes = node_views(self.host, self.commitments, for_uid=for_uid)
+        open_to_machines = [view for view in nodes if view.node.schedulable]
+        return HostView(
+            host=self.host,
+            gpus=(),
+            memory_mib=sum(view.node.memory_mib for view in open_to_machines),
+            free_memory_mib=sum(view.free_memory_mib for view in open_to_machines),
+            vcpus=sum(view.node.cpu_milli for view in open_to_machines) // CPU_MILLI_PER_VCPU,
+            free_vcpus=sum(view.free_cpu_milli for view in open_to_machines) // CPU_MILLI_PER_VCPU,
+            nodes=nodes,
+            is_home=bool(for_uid) and any(known.owner_uid == for_uid for known in self.commitments),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
@@ -182,6 +182,8 @@ class Fleet:
     """By the host's name. What is taken of hosts that the store does not know is not in it."""
     external_addresses: Mapping[str, str] = field(default_factory=dict)
     """Those that VMs have, stopped ones included, by the uid of the VM."""
+    tenancies: Mapping[str, Tenancy] = field(default_factory=dict)
+    """Quotas and use of every namespace that has a quota."""
 
     @classmethod
     def of(
@@ -191,6 +193,7 @@ class Fleet:
         claims: Iterable[GPUClaim] = (),
         commitments: Iterable[Commitment | None] = (),
         external_addresses: Mapping[str, str] | None = None,
+        tenancies: Mapping[str, Tenancy] | None = None,
     ) -> Fleet:
         """The snapshot, in one fixed order whatever the order given; None among the commitments is a VM without a host."""
         claims_on: defaultdict[str, list[GPUClaim]] = defaultdict(list)
@@ -202,7 +205,7 @@ class Fleet:
                 committed_on[known.host].append(known)
         by_name = sorted(((host.metadata.name, host) for host in hosts), key=lambda pair: pair[0])
         loads = (HostLoad.of(host, claims=claims_on[name], commitments=committed_on[name]) for name, host in by_name)
-        return cls(tuple(loads), dict(external_addresses or {}))
+        return cls(tuple(loads), dict(external_addresses or {}), dict(tenancies or {}))
 
     @property
     def hosts(self) -> tuple[GPUHost, ...]:

@@ -29,7 +29,8 @@ class Fault:
     @property
     def sentence(self) -> str:
         """With both names of the GPU."""
-        return f"GPU {self.host_address} of the host ({self.guest_address} in the guest): {self.words}"
+        where = "" if self.host_address.startswith("#") else " of the host"
+        return f"GPU {self.host_address}{where} ({self.guest_address} in the guest): {self.words}"
 
 
 def faults_of(report: GuestReport, *, places: Mapping[str, str]) -> tuple[Fault, ...]:

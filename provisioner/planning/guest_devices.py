@@ -18,12 +18,15 @@ from provisioner.model.tables import Tables
 from provisioner.model.virtual_machine import GpuAssignment
 from provisioner.planning.requests import gpu_label
 
+UNKNOWN_PLACE = "#"
+
 
 @dataclass(frozen=True, slots=True)
 class ExpectedGpu:
     """One assigned GPU, as it must show up."""
 
     host_address: str
+    """On the host; `#1`, `#2`, … where a cluster did not tell which GPU it gave."""
     name: str
     label: str
     ids: frozenset[str]
@@ -33,6 +36,11 @@ class ExpectedGpu:
     nvidia_smi_names: tuple[str, ...] = ()
     planned_address: str = ""
     """Where the guest should find it; empty: not known."""
+
+    @property
+    def whereabouts(self) -> str:
+        """For sentences: `at 0000:41:00.0 of the host`, or `#1`."""
+        return self.host_address if self.host_address.startswith(UNKNOWN_PLACE) else f"at {self.host_address} of the host"
 
     def accepts_name(self, name: str) -> bool:
         """Whether nvidia-smi may call it so; a model without known names accepts any."""
@@ -48,6 +56,35 @@ def expected_gpus(
     """
     facts = {gpu.address: gpu for gpu in host_gpus}
     return tuple(_expected(assignment, facts=facts.get(assignment.address), tables=tables) for assignment in assignments)
+
+
+def expected_by_count(
+    names: Iterable[str], *, ids: Mapping[str, str], tables: Tables, addresses: Sequence[str] = ()
+) -> tuple[ExpectedGpu, ...]:
+    """GPUs of these models, of which nobody told where they are: `#1`, `#2`, …, or the addresses that a cluster told.
+
+    Args:
+        names: canonical, one for each GPU.
+        ids: the `vendor:device` that the cluster's selector names, by model; the catalogue's own count as well.
+        tables: for what the catalogue knows of the models.
+        addresses: on the host, if they are as many as the names.
+    """
+    names = tuple(names)
+    places = addresses if len(addresses) == len(names) else [f"{UNKNOWN_PLACE}{number + 1}" for number in range(len(names))]
+    return tuple(_of_model(name, place, ids.get(name, ""), tables) for name, place in zip(names, places, strict=True))
+
+
+def _of_model(name: str, place: str, selected: str, tables: Tables) -> ExpectedGpu:
+    model = tables.gpus.resolve(name)
+    ids = frozenset({*(model.ids if model else ()), selected} - {""})
+    return ExpectedGpu(
+        host_address=place,
+        name=name,
+        label=gpu_label(name, tables=tables),
+        ids=ids,
+        is_nvidia=model.is_nvidia if model else any(identifier.startswith("10de:") for identifier in ids),
+        nvidia_smi_names=model.nvidia_smi_names if model else (),
+    )
 
 
 def _expected(assignment: GpuAssignment, *, facts: GpuFacts | None, tables: Tables) -> ExpectedGpu:

@@ -3,7 +3,7 @@
 `place` is a function of a snapshot: the reconciler, `--dry-run` and `hikube explain` call it alike. It reserves nothing;
 whoever acts on its answer creates the claims, and plans again if one exists already. Its "no" is as good as its "yes": every
 host is counted under its most fundamental reason, so that the counts add up to the number of hosts, and the nearest miss says
-what would have been enough.
+what would have been enough. The quotas of the VM's namespace come first: who is over quota is told so, and no host is asked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from provisioner.planning.answers import Memory, answers_of
 from provisioner.planning.fitting import Fit, fits
 from provisioner.planning.fleet import Fleet, HostView
 from provisioner.planning.policy import PlacementPolicy
-from provisioner.planning.refusals import FUNDAMENTAL, NO_HOSTS, Reason, Refusal, count_in_words, counted, distance, joined
+from provisioner.planning.quotas import QUOTA_EXCEEDED, QuotaRefusal, over_quota, scoped
+from provisioner.planning.refusals import FUNDAMENTAL, NO_HOSTS, Reason, Refusal, count_in_words, counted, joined, lack_of
 from provisioner.planning.requests import PlacementRequest
 from provisioner.planning.scoring import Score
 
@@ -43,10 +44,13 @@ class Placement:
     """The next best hosts."""
     hosts_that_fit: int
     hosts: int
+    node: str = ""
+    """Of a KubeVirt cluster, one that has room; the cluster's scheduler chooses, and its kubelet gives the GPUs."""
 
     def sentence(self) -> str:
         """`gpu-04 (0000:41:00.0, 0000:61:00.0; NUMA node 1; 3 of 12 hosts fit)`."""
         parts = [", ".join(self.gpus)] if self.gpus else []
+        parts += [f"room on node {self.node}"] if self.node else []
         parts += [f"NUMA node {self.numa_node}"] if self.numa_node is not None else []
         parts += [f"{self.hosts_that_fit} of {counted(self.hosts, 'host')} fit"]
         return f"{self.host} ({'; '.join(parts)})"
@@ -63,6 +67,7 @@ class Placement:
             "alternatives": [score.as_dict() for score in self.alternatives],
             "hostsThatFit": self.hosts_that_fit,
             "hosts": self.hosts,
+            **({"node": self.node} if self.node else {}),
         }
 
 
@@ -78,11 +83,13 @@ class NearMiss:
 
 @dataclass(frozen=True, slots=True)
 class NoPlacement:
-    """No host takes the VM: every host with every reason, most fundamental first."""
+    """No host takes the VM: every host with every reason, most fundamental first; or none was asked, since it is over quota."""
 
     request: PlacementRequest
     refused: tuple[tuple[str, tuple[Refusal, ...]], ...]
     """By host name."""
+    over_quota: tuple[QuotaRefusal, ...] = ()
+    """The limits in the way, the most hopeless first."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -93,16 +100,20 @@ class NoPlacement:
 
     @property
     def nearest(self) -> NearMiss | None:
-        """The host that lacks least; None in an empty fleet."""
+        """The host that lacks least; None in an empty fleet, and where no host was asked."""
         return nearest_miss(self.refused)
 
     @property
     def reason(self) -> str:
-        """The one word for a condition: what the nearest host lacks first."""
+        """The one word for a condition: that it is over quota, or what the nearest host lacks first."""
+        if self.over_quota:
+            return QUOTA_EXCEEDED
         return self.nearest.refusals[0].reason.value if self.nearest else NO_HOSTS
 
     def sentence(self) -> str:
         """`1 host: 0 of 1 L40S free`, or `12 hosts: 7 without H100, 4 with too few H100 free, 1 cordoned; nearest: …`."""
+        if self.over_quota:
+            return "; ".join(refusal.sentence() for refusal in self.over_quota)
         if not self.refused:
             return "there are no hosts"
         if len(self.refused) == 1:
@@ -131,17 +142,22 @@ class NoPlacement:
             "sentence": self.sentence(),
             "nearest": {"host": nearest.host, "lacks": nearest.lacks} if nearest else None,
             "refusals": {host: [refusal.as_dict() for refusal in refusals] for host, refusals in self.refused},
+            **({"overQuota": [refusal.as_dict() for refusal in self.over_quota]} if self.over_quota else {}),
         }
 
 
 def place(
     request: PlacementRequest, fleet: Fleet, *, policy: PlacementPolicy | None = None, memory: Memory | None = None
 ) -> Placement | NoPlacement:
-    """The best host for the request, or every host's reasons. Depends on request, fleet and policy only.
+    """The best host for the request, or every host's reasons, or the quota's. Depends on request, fleet and policy only.
 
     With a `memory`, hosts of which nothing changed since the same was asked before are not asked again.
     """
     policy = policy or PlacementPolicy()
+    if fleet.tenancies:
+        if refusals := over_quota(request, fleet.tenancies):
+            return NoPlacement(request, (), refusals)
+        request = scoped(request, fleet.tenancies)
     answers = answers_of(request, fleet, policy=policy, memory=memory)
     best = answers.best(1 + policy.alternatives)
     if not best:
@@ -160,6 +176,7 @@ def place(
         alternatives=tuple(others[: policy.alternatives]),
         hosts_that_fit=answers.yes_count,
         hosts=len(fleet.loads),
+        node=fit.node,
     )
 
 
@@ -167,23 +184,17 @@ def nearest_miss(refused: Sequence[tuple[str, tuple[Refusal, ...]]]) -> NearMiss
     """The host that lacks least: whose worst refusal is nearest to a yes, then with the fewest refusals, then by amounts."""
     if not refused:
         return None
-    host, refusals = min(refused, key=lambda entry: _lack(*entry))
+    host, refusals = min(refused, key=lambda entry: lack_of(*entry))
     return NearMiss(host, lacks=joined(refusal.lacks for refusal in refusals), refusals=refusals)
-
-
-def _lack(host: str, refusals: tuple[Refusal, ...]) -> tuple[int, int, tuple[int, ...], str]:
-    missing: Counter[str] = Counter()
-    for refusal in refusals:
-        missing[refusal.unit] += refusal.missing
-    worst = max(distance(refusal.reason) for refusal in refusals)
-    return (worst, len(refusals), tuple(missing[unit] for unit in ("GPUs", "MiB", "vCPUs", "bytes")), host)
 
 
 def _reasons(request: PlacementRequest, fit: Fit, *, view: HostView, others: Sequence[Score], score: Score) -> tuple[str, ...]:
     sentences = [_why_this_host(request, view=view, others=others, score=score)]
     if fit.is_emulated:
         sentences.append("KVM does not work there and emulation is allowed: the guest runs under emulation, and slowly")
-    if request.gpus:
+    if fit.node:
+        sentences.append(f"node {fit.node} has room now; the cluster's own scheduler chooses among its nodes")
+    elif request.gpus:
         sentences.append(_why_these_gpus(fit))
     if not request.gpus and view.gpus:
         sentences.append("no host without GPUs fits")

@@ -93,7 +93,11 @@ def prove(
 
     `needs_driver=False` is for images whose driver is the tenant's to install: a missing driver is then only a warning.
     """
-    expected = expected_gpus(assignments, host_gpus=host_gpus, tables=tables)
+    return prove_expected(report, expected_gpus(assignments, host_gpus=host_gpus, tables=tables), needs_driver=needs_driver)
+
+
+def prove_expected(report: GuestReport, expected: Sequence[ExpectedGpu], *, needs_driver: bool = True) -> Proof:
+    """Judge a report of a guest that should have these GPUs."""
     places = located(expected, report.functions)
     faults = faults_of(report, places=places)
     findings = [
@@ -110,9 +114,7 @@ def _on_the_bus(expected: Sequence[ExpectedGpu], report: GuestReport, *, places:
         if gpu.host_address not in places:
             companions = f" with its {counted(len(gpu.companion_ids), 'companion')}" if gpu.companion_ids else ""
             ids = " or ".join(sorted(gpu.ids)) or "unknown ids"
-            yield Finding(
-                Weight.FAILED, f"the guest does not see the {gpu.label} at {gpu.host_address} of the host ({ids}){companions}"
-            )
+            yield Finding(Weight.FAILED, f"the guest does not see the {gpu.label} {gpu.whereabouts} ({ids}){companions}")
     for label in dict.fromkeys(gpu.label for gpu in expected):
         of_model = [gpu for gpu in expected if gpu.label == label]
         known = frozenset[str]().union(*(gpu.ids for gpu in of_model))

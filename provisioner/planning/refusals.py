@@ -8,6 +8,7 @@ reason that a host is counted under. A refusal says two things: what is so (`mes
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,16 @@ class Reason(enum.StrEnum):
 
     PINNED_ELSEWHERE = "PinnedElsewhere"
     """The VM's disk is on another host."""
+    NOT_FOR_TENANT = "NotForTenant"
+    """A quota of the VM's namespace keeps it for others."""
     BEING_REMOVED = "BeingRemoved"
     UNREACHABLE = "Unreachable"
     CORDONED = "Cordoned"
     LABELS_DIFFER = "LabelsDiffer"
     WRONG_GPU_MODEL = "WrongGPUModel"
     """The host has no GPU of that model at all."""
+    NOT_PERMITTED = "NotPermitted"
+    """A cluster has the GPU and does not let machines have it."""
     NO_VFIO = "NoVFIO"
     """It has the GPUs and cannot pass them: no IOMMU, or no VFIO in its hypervisor."""
     KVM_BROKEN = "KvmBroken"
@@ -35,6 +40,8 @@ class Reason(enum.StrEnum):
     """The GPUs' memory regions do not fit into what a guest of that host can address."""
     NETWORK_MISSING = "NetworkMissing"
     POOL_MISSING = "PoolMissing"
+    DISK_UNAVAILABLE = "DiskUnavailable"
+    """A cluster that cannot make the VM's disks."""
     GROUP_SHARED = "GroupShared"
     """Enough GPUs, were they not in an IOMMU group with another card."""
     GPUS_RETIRED = "GPUsRetired"
@@ -75,6 +82,8 @@ _HOST_IS_CHANGED = frozenset(
         Reason.GROUP_SHARED,
         Reason.NETWORK_MISSING,
         Reason.POOL_MISSING,
+        Reason.NOT_PERMITTED,
+        Reason.DISK_UNAVAILABLE,
         Reason.KVM_BROKEN,
         Reason.NO_VFIO,
         Reason.FIRMWARE_MISSING,
@@ -121,6 +130,15 @@ class Refusal:
         return {"reason": self.reason.value, "message": self.message, "lacks": self.lacks, "unit": self.unit, **numbers}
 
 
+def lack_of(name: str, refusals: tuple[Refusal, ...]) -> tuple[int, int, tuple[int, ...], str]:
+    """How much the host of that name lacks, to compare: its worst refusal first, then how many, then the amounts."""
+    missing: Counter[str] = Counter()
+    for refusal in refusals:
+        missing[refusal.unit] += refusal.missing
+    worst = max(distance(refusal.reason) for refusal in refusals)
+    return (worst, len(refusals), tuple(missing[unit] for unit in ("GPUs", "MiB", "vCPUs", "bytes")), name)
+
+
 def count_in_words(reason: Reason, *, hosts: int, subjects: Iterable[str]) -> str:
     """`3 with too few L40S free`: how many hosts gave this reason first, for a sentence about many hosts."""
     phrase = _PHRASES[reason]
@@ -130,11 +148,13 @@ def count_in_words(reason: Reason, *, hosts: int, subjects: Iterable[str]) -> st
 
 _PHRASES = {
     Reason.PINNED_ELSEWHERE: "without the VM's disk",
+    Reason.NOT_FOR_TENANT: "not for this tenant",
     Reason.BEING_REMOVED: "being removed",
     Reason.UNREACHABLE: "unreachable",
     Reason.CORDONED: "cordoned",
     Reason.LABELS_DIFFER: "without label {what}",
     Reason.WRONG_GPU_MODEL: "without {what}",
+    Reason.NOT_PERMITTED: "that do not permit {what}",
     Reason.NO_VFIO: "without VFIO",
     Reason.KVM_BROKEN: "where KVM does not work",
     Reason.KVM_UNPROVEN: "where KVM is not proven yet",
@@ -142,6 +162,7 @@ _PHRASES = {
     Reason.BARS_TOO_LARGE: "without room for the GPUs' BARs",
     Reason.NETWORK_MISSING: "without network {what}",
     Reason.POOL_MISSING: "without storage pool {what}",
+    Reason.DISK_UNAVAILABLE: "without a disk for the VM",
     Reason.GROUP_SHARED: "with {what} in a shared IOMMU group",
     Reason.GPUS_RETIRED: "with retired {what}",
     Reason.GPUS_QUARANTINED: "with {what} in quarantine",

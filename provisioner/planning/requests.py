@@ -49,6 +49,8 @@ class PlacementRequest:
     owner_uid: str = ""
     """Claims and memory of this owner count as free for it."""
     host_selector: Mapping[str, str] = field(default_factory=dict)
+    tenant_labels: tuple[tuple[str, str], ...] = ()
+    """What the quotas of the owner's namespace ask of a host; `place` fills it in."""
     pinned_hosts: tuple[str, ...] = ()
     """Where its disks already are. More than one name fits nowhere: disks cannot move."""
     storage_bytes: int = 0
@@ -62,6 +64,9 @@ class PlacementRequest:
     external: Literal["", "PortList", "WholeIP"] = ""
     """How it is to be reached from outside; empty: not at all."""
     firmware: str = "bios"
+    image: str = ""
+    """Of the VM's own disk, for clusters that have to make it; empty: it has none of its own."""
+    has_vm_disks: bool = False
 
     @property
     def gpu_count(self) -> int:
@@ -133,4 +138,6 @@ def request_for(
         networks=tuple(network.name for network in vm.spec.networks),
         external=vm.spec.external_method if vm.spec.external else "",
         firmware=firmware,
+        image=vm.spec.system_disk.image if vm.spec.system_disk is not None else "",
+        has_vm_disks=bool(vm.spec.disks),
     )

@@ -13,8 +13,18 @@ import sys
 
 COMMANDS = ("usr/local/sbin/hikube-report", "usr/local/sbin/hikube-hand-over")
 MARK = b'command="/usr/local/sbin/hikube-report"'
-OUR_FILES = ("vendor-cloud-config.txt", "boothooks/hikube-*", "scripts/vendor/hikube-*", "vendor-data.txt.i", "vendor-data.txt")
-"""Of an instance's folder below /var/lib/cloud: all that cloud-init made of our vendor-data and of nothing else."""
+OUR_FILES = (
+    "vendor-cloud-config.txt",
+    "boothooks/hikube-*",
+    "scripts/hikube-*",
+    "scripts/vendor/hikube-*",
+    "vendor-data.txt.i",
+    "vendor-data.txt",
+)
+"""Of an instance's folder below /var/lib/cloud: all that cloud-init made of what is ours and of nothing else."""
+SHARED_FILES = ("obj.pkl", "user-data.txt.i", "cloud-config.txt")
+"""Of that folder: what holds the tenant's words beside ours. Where there is no vendor-data, ours are parts of user-data."""
+PART_OF_USER_DATA = b"\n--===============hikube-user-data==\n"
 
 
 def write_over(path: str, content: bytes) -> None:
@@ -78,6 +88,12 @@ def our_secrets(vendor_data: bytes) -> "list[bytes]":
     return secrets
 
 
+def ours_of(user_data: bytes) -> bytes:
+    """The parts of user-data that are ours; a tenant's own keys are none of our secrets."""
+    parts = user_data.split(PART_OF_USER_DATA)
+    return b"".join(part for part in parts if b'filename="hikube-' in part.split(b"\n\n")[0])
+
+
 def hand_over(root: str = "/") -> None:
     """Take away our secrets, then our key, then our commands. Repeating it after any interruption completes it.
 
@@ -85,9 +101,11 @@ def hand_over(root: str = "/") -> None:
     more than ours, only our secrets are blanked, with as many bytes as they had, so that a pickled cache stays readable.
     """
     folder = os.path.join(root, "var/lib/cloud/instances/*/")
+    user_data = sorted(glob.glob(folder + "user-data.txt"))
     secrets = [secret for path in glob.glob(folder + "vendor-data.txt") for secret in our_secrets(content_of(path))]
-    shared = glob.glob(folder + "obj.pkl") + glob.glob(os.path.join(root, "run/cloud-init/*.json"))
-    for path in sorted(shared):
+    secrets += [secret for path in user_data for secret in our_secrets(ours_of(content_of(path)))]
+    shared = [path for name in SHARED_FILES for path in glob.glob(folder + name)]
+    for path in sorted(shared + glob.glob(os.path.join(root, "run/cloud-init/*.json"))) + user_data:
         before = content_of(path)
         after = before
         for secret in secrets:

@@ -77,18 +77,28 @@ class SeedPlan:
 
 def seed_content(plan: SeedPlan) -> SeedContent:
     """The seed of one VM, from its plan alone."""
-    parts = [_part(boothook(plan.controller_public_key), "cloud-boothook", "hikube-boothook")]
-    if plan.host_private_key and not sets_host_key(plan.user_data):
-        parts.insert(0, _part(_host_key_config(plan.host_private_key, plan.host_public_key), "cloud-config", "hikube-host-key"))
-    if plan.driver is not None:
-        parts.append(_part(_driver_script(plan.driver), "x-shellscript", "hikube-driver"))
     meta_data = {"instance-id": plan.instance_id, "local-hostname": plan.hostname, "public-keys": list(plan.ssh_keys)}
     return SeedContent(
         user_data=plan.user_data.encode(),
-        vendor_data=MIMEMultipart(boundary=BOUNDARY, _subparts=parts).as_bytes(),
-        meta_data=_yaml(meta_data).encode(),
-        network_config=_yaml(_network(plan.mac_addresses)).encode(),
+        vendor_data=MIMEMultipart(boundary=BOUNDARY, _subparts=own_parts(plan)).as_bytes(),
+        meta_data=yaml_text(meta_data).encode(),
+        network_config=network_config(plan.mac_addresses).encode(),
     )
+
+
+def own_parts(plan: SeedPlan) -> list[MIMEText]:
+    """What hikube itself puts into a guest, whichever of cloud-init's texts it travels in."""
+    parts = [part(boothook(plan.controller_public_key), "cloud-boothook", "hikube-boothook")]
+    if plan.host_private_key and not sets_host_key(plan.user_data):
+        parts.insert(0, part(_host_key_config(plan.host_private_key, plan.host_public_key), "cloud-config", "hikube-host-key"))
+    if plan.driver is not None:
+        parts.append(part(_driver_script(plan.driver), "x-shellscript", "hikube-driver"))
+    return parts
+
+
+def network_config(mac_addresses: Sequence[str]) -> str:
+    """Version 2: each interface by its MAC address, the first with the default route."""
+    return yaml_text(_network(mac_addresses))
 
 
 def restricted_key_line(public_key: str) -> str:
@@ -121,7 +131,7 @@ def _driver_script(driver: DriverInstall) -> str:
 
 def _host_key_config(private_key: str, public_key: str) -> str:
     keys = {"ed25519_private": private_key, "ed25519_public": public_key}
-    return "#cloud-config\n" + _yaml({"ssh_deletekeys": True, "ssh_keys": keys})
+    return "#cloud-config\n" + yaml_text({"ssh_deletekeys": True, "ssh_keys": keys})
 
 
 def _network(mac_addresses: Sequence[str]) -> dict[str, Any]:
@@ -134,10 +144,11 @@ def _network(mac_addresses: Sequence[str]) -> dict[str, Any]:
     return {"version": 2, "ethernets": interfaces}
 
 
-def _part(text: str, subtype: str, name: str) -> MIMEText:
-    part = MIMEText(text, subtype, "us-ascii")
-    part.add_header("Content-Disposition", "attachment", filename=name)
-    return part
+def part(text: str, subtype: str, name: str) -> MIMEText:
+    """One part of ours: plain ASCII, with a name that hand-over knows it by."""
+    made = MIMEText(text, subtype, "us-ascii")
+    made.add_header("Content-Disposition", "attachment", filename=name)
+    return made
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # the C one where there is one
@@ -151,5 +162,6 @@ def _text(dumper: Any, text: str) -> Any:
 _Dumper.add_representer(str, _text)
 
 
-def _yaml(value: dict[str, Any]) -> str:
+def yaml_text(value: dict[str, Any]) -> str:
+    """A document for cloud-init, with texts of several lines as blocks."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=4096)

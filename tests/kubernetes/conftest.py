@@ -14,6 +14,8 @@ import pytest
 
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.kubectl import Kubectl
+from tests.kubernetes.kubevirt.fixtures import kubevirt as kubevirt
+from tests.kubernetes.kubevirt.fixtures import kubevirt_kinds as kubevirt_kinds
 from tests.tools import binaries
 
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"

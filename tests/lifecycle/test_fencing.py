@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from provisioner.clocks import ManualClock
 from provisioner.drivers.guest.protocol import Guests
 from provisioner.drivers.hypervisor import Console, Devices, Domains, Hypervisor, Inventory
+from provisioner.drivers.machine_cluster import MachineCluster
 from provisioner.drivers.networks import Networks
 from provisioner.drivers.records import Records
+from provisioner.drivers.simulated.fleet import SimulatedFleet
+from provisioner.drivers.simulated.machine_cluster_driver import SimulatedClusterConnector, SimulatedClusters
 from provisioner.drivers.volumes import Volumes
 from provisioner.lifecycle.assembly import behind, controller_of
-from provisioner.lifecycle.fencing import LOOKS, FencedConnector
+from provisioner.lifecycle.fencing import CLUSTER_LOOKS, LOOKS, FencedClusters, FencedConnector
 from provisioner.model.errors import ControllerBusy
 from provisioner.model.gpu_host import GPUHost
 from provisioner.model.metadata import Key
@@ -101,6 +105,17 @@ def test_every_call_of_a_host_that_is_not_known_to_look_only_is_refused(world):
 def test_what_is_said_to_look_only_exists():
     assert set(LOOKS) == set(PARTS)
     assert {part: names - _methods(PARTS[part]) for part, names in LOOKS.items() if names - _methods(PARTS[part])} == {}
+
+
+def test_a_cluster_can_only_be_looked_at_by_who_does_not_lead():
+    clusters = SimulatedClusters(SimulatedFleet(ManualClock()).world)
+    clusters.add("k")
+    cluster = FencedClusters(SimulatedClusterConnector(clusters), Fence(lets_through=0)).connect("kubevirt://k")
+    assert CLUSTER_LOOKS[""] <= _methods(MachineCluster)
+    for name in _methods(MachineCluster) - CLUSTER_LOOKS[""]:
+        with pytest.raises(ControllerBusy):
+            getattr(cluster, name)()
+    assert cluster.owned() == ()
 
 
 def test_of_a_guest_only_its_report_can_be_had(world):

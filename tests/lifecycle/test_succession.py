@@ -86,7 +86,7 @@ class _Replica:
 
 @pytest.mark.parametrize("freezes_after", [2, 3, 5])
 def test_ten_leaders_that_are_frozen_in_the_middle_make_and_remove_some_vms(world, freezes_after):
-    names = ("first", "second", "third")
+    names = ("first", "second", "third", "fourth")
     world.host("a", gpus=len(names), cpus=64, memory_mib=512 * 1024)
     for name in names:
         world.apply(vm_yaml(name))

@@ -34,6 +34,8 @@ from provisioner.store.memory import MemoryStore
 SETTLE_S = 6 * 3600.0
 QUIET_S = 400.0
 PASSES_MAX = 2000
+WAITS_FOR = ("Insufficient", "QuotaExceeded", "NotForTenant")
+"""How reasons begin for which a VM may wait for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ class World:
         if vm.is_being_deleted or vm.status.observed_generation != vm.metadata.generation:
             return False
         scheduled = find_condition(vm.status.conditions, "Scheduled")
-        waits = vm.status.phase == "Pending" and scheduled is not None and scheduled.reason.startswith("Insufficient")
+        waits = vm.status.phase == "Pending" and scheduled is not None and scheduled.reason.startswith(WAITS_FOR)
         return waits or vm.status.phase in ("Ready", "Stopped", "Failed")
 
 

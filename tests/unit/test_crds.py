@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 import yaml
 
-from provisioner.model.door import addons, gpu_host, image, kubernetes, kubernetes_nodes, node_groups, virtual_machine
+from provisioner.model.door import (
+    addons,
+    gpu_host,
+    gpu_quota,
+    image,
+    kubernetes,
+    kubernetes_nodes,
+    node_groups,
+    virtual_machine,
+)
 from provisioner.model.kinds import KINDS, WORDS
 from provisioner.store.kubernetes.crds import documents
 from provisioner.store.kubernetes.crds.definition import CORE, definitions
@@ -23,7 +32,7 @@ from tests.documents import ROOT
 CRDS = ROOT / "deploy" / "crds"
 NORMAL = sorted((ROOT / "tests" / "corpus" / "good").glob("*.normal.json"))
 BY_KIND = {each["spec"]["names"]["kind"]: each for each in definitions()}
-WRITTEN_BY_USERS = ("VirtualMachine", "VMInstance", "VMDisk", "Kubernetes", "KubernetesNodes", "GPUHost", "Image")
+WRITTEN_BY_USERS = ("VirtualMachine", "VMInstance", "VMDisk", "Kubernetes", "KubernetesNodes", "GPUHost", "GPUQuota", "Image")
 TYPES = {"object", "array", "string", "integer", "number", "boolean"}
 FORBIDDEN = {
     "$ref",
@@ -88,7 +97,7 @@ def test_the_text_of_a_definition_reads_as_the_definition_again():
 def test_names_are_those_of_the_kind(kind: str):
     names, words = BY_KIND[kind]["spec"]["names"], WORDS[kind]
     assert (names["plural"], names["singular"], names["categories"]) == (words.plural, words.singular, ["hikube"])
-    assert set(words.short_names) - set(names["shortNames"]) <= {"nodes"}
+    assert set(words.short_names) - set(names["shortNames"]) <= {"nodes", "quota", "quotas"}
     assert BY_KIND[kind]["spec"]["scope"] == ("Namespaced" if KINDS[kind].NAMESPACED else "Cluster")
     assert BY_KIND[kind]["spec"]["versions"][0]["subresources"] == {"status": {}}
 
@@ -140,6 +149,7 @@ def test_conditions_are_a_map_by_their_type():
         ("VMInstance", ".spec", virtual_machine.FIELDS),
         ("VMDisk", ".spec", ("source", "optical", "storage", "size", "storageClass")),
         ("GPUHost", ".spec", gpu_host.FIELDS),
+        ("GPUQuota", ".spec", gpu_quota.FIELDS),
         ("Image", ".spec", image.IMAGE_FIELDS),
         ("Kubernetes", ".spec", kubernetes.FIELDS),
         ("Kubernetes", ".spec.nodeGroups{}", node_groups.GROUP_FIELDS),

@@ -32,10 +32,10 @@ class SimulatedGuests:
         with host.call("guests.report", subject=door.address, limit_s=timeout_s) as state:
             record, behaviour, guest = _answering(state, door, now_s=now_s)
             _check_host_key(door, guest, behaviour)
-            if _public_key(door) not in guest.controller_keys:
-                raise _unreachable(door, "authentication was refused: the guest does not know our key")
+            if public_key_of(door) not in guest.controller_keys:
+                raise unreachable(door, "authentication was refused: the guest does not know our key")
             if behaviour.report_is_garbage:
-                raise _unreachable(door, "the report is no valid JSON object")
+                raise unreachable(door, "the report is no valid JSON object")
             return report_of(state, record, behaviour, world=host.world)
 
     def hand_over(self, door: GuestDoor, *, timeout_s: float) -> None:
@@ -45,8 +45,8 @@ class SimulatedGuests:
         with host.call("guests.hand_over", subject=door.address, limit_s=timeout_s) as state:
             _, behaviour, guest = _answering(state, door, now_s=now_s)
             _check_host_key(door, guest, behaviour)
-            if _public_key(door) not in guest.controller_keys and not guest.was_handed_over:
-                raise _unreachable(door, "authentication was refused: the guest does not know our key")
+            if public_key_of(door) not in guest.controller_keys and not guest.was_handed_over:
+                raise unreachable(door, "authentication was refused: the guest does not know our key")
             guest.controller_keys, guest.was_handed_over = (), True
 
 
@@ -60,25 +60,27 @@ def _answering(state: HostState, door: GuestDoor, *, now_s: float) -> tuple[Doma
         if now_s < record.boot.address_s or disk is None or disk.guest is None:
             continue
         if record.boot.ssh_s is None or now_s < record.boot.ssh_s or not behaviour.answers_ssh:
-            raise _unreachable(door, "connection refused")
+            raise unreachable(door, "connection refused")
         return record, behaviour, disk.guest
-    raise _unreachable(door, "no route to host")
+    raise unreachable(door, "no route to host")
 
 
 def _check_host_key(door: GuestDoor, guest: GuestDisk, behaviour: GuestBehaviour) -> None:
     if behaviour.has_wrong_host_key or bare_key(door.host_public_key) != guest.host_public_key:
-        raise _unreachable(door, "the host key differs from the pinned one")
+        raise unreachable(door, "the host key differs from the pinned one")
 
 
-def _public_key(door: GuestDoor) -> str:
+def public_key_of(door: GuestDoor) -> str:
+    """The public half of the controller's key. Raises GuestUnreachable: it cannot be read."""
     try:
         key = load_ssh_private_key(door.private_key.encode(), password=None)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _unreachable(door, f"our private key cannot be read: {error}") from error
+        raise unreachable(door, f"our private key cannot be read: {error}") from error
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
-def _unreachable(door: GuestDoor, why: str) -> GuestUnreachable:
+def unreachable(door: GuestDoor, why: str) -> GuestUnreachable:
+    """The error of a guest that cannot be asked."""
     return GuestUnreachable(
         f"The guest at {door.address} cannot be asked", why=why, context={"address": door.address, "host": door.host_uri}
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 from provisioner.lifecycle.gpu_claim.recording import quarantined_for, write_entry
 from provisioner.lifecycle.gpu_claim.table import GPU_CLAIM
 from provisioner.lifecycle.gpu_claim.view import GPUClaimView
+from provisioner.lifecycle.kubevirt.claim_table import CLUSTER_CLAIM
 from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.quarantine import quarantine
 from provisioner.lifecycle.verdicts import Abort, Done, Retry
@@ -75,14 +76,17 @@ class GPUClaimReconciler:
         return ()
 
     def group_of(self, key: Key) -> str:
-        """The host part of the claim's name."""
-        return key.name.rsplit(".", 2)[0]
+        """The host part of the claim's name, which ends in an address with a dot, or in a UUID without."""
+        parts = key.name.rsplit(".", 2)
+        return parts[0] if len(parts) < 3 or len(parts[2]) == 1 else ".".join(parts[:2])
 
     def _clean(self, view: GPUClaimView) -> float | None:
         if not self._knows_host(view):
             self._lost(view)
             return None
         settled = self._settled.setdefault(view.resource.metadata.uid, set())
+        if view.resource.status.machine is not None:
+            return self._clean_on_cluster(view, settled)
         verdict = GPU_CLAIM.advance(view, settled=settled)
         if isinstance(verdict, Retry):
             if verdict.is_trouble:
@@ -95,6 +99,14 @@ class GPUClaimReconciler:
         reason = view.cleaning.failure or quarantined_for(view)
         outcome = f"in quarantine: {reason}" if reason else "free"
         self._end(view, f"GPU {view.address} of host {view.resource.spec.host} is {outcome}")
+        return None
+
+    def _clean_on_cluster(self, view: GPUClaimView, settled: set[str]) -> float | None:
+        """The cluster gives the GPU to whom it likes; the claim goes when the instance that had it is gone."""
+        verdict = CLUSTER_CLAIM.advance(view, settled=settled)
+        if not isinstance(verdict, Done):
+            return verdict.after_s if isinstance(verdict, Retry) else STUCK_RETRY_S
+        self._end(view, f"GPU {view.resource.spec.device} of host {view.resource.spec.host} went back to the cluster")
         return None
 
     def _give_up(self, view: GPUClaimView, step: str, verdict: Abort) -> float:
@@ -136,8 +148,9 @@ class GPUClaimReconciler:
             return f"its owner {owner.key} is gone"
         if vm.metadata.uid != owner.uid:
             return f"its owner {owner.key} is gone"
-        ready, where = find_condition(vm.status.conditions, "Ready"), (claim.spec.host, claim.spec.address)
-        is_known = ready is None or ready.status != "True" or where in {(gpu.host, gpu.address) for gpu in vm.status.gpus}
+        ready, spec = find_condition(vm.status.conditions, "Ready"), claim.spec
+        mine = {(gpu.host, gpu.uuid if spec.uuid else gpu.address) for gpu in vm.status.gpus}
+        is_known = ready is None or ready.status != "True" or (spec.host, spec.device) in mine
         return "" if is_known else f"its owner {owner.key} is Ready with other GPUs"
 
     def _forget(self, claim: GPUClaim) -> None:

@@ -39,6 +39,7 @@ class _Offer:
             status.capabilities,
             status.networks,
             status.quarantined,
+            status.cluster,
         )
         return cls(facts, status.gpus, {pool.name: pool.available_bytes for pool in status.storage_pools if pool.active})
 

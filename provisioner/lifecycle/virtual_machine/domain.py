@@ -120,13 +120,17 @@ def guest_stopped(view: VirtualMachineView) -> Abort:
 
 
 def is_running(view: VirtualMachineView) -> bool:
-    """Whether the domain runs at this moment."""
+    """Whether the domain runs at this moment; on a cluster, the instance of its machine."""
+    if view.is_on_cluster:
+        return view.instance_runs()
     known = view.look()
     return known is not None and known.state is DomainState.RUNNING
 
 
 def last_words(view: VirtualMachineView, *, lines: int = 15) -> str:
     """The end of the console, for an error; empty if nothing is kept."""
+    if view.is_on_cluster:
+        return ""  # the cluster keeps it for whoever has rights there
     text = view.hypervisor.console.tail(view.domain_name, limit_bytes=4000).strip()
     tail = guest_words("\n".join(text.splitlines()[-lines:]), user_data=view.resource.spec.cloud_init)
     return f"\nconsole:\n{tail}" if tail else ""

@@ -42,7 +42,7 @@ def let_go(view: VirtualMachineView) -> None:
         view.ensure_current()
     for claim in claims:
         with contextlib.suppress(NotFound):
-            if claim.status.functions:
+            if claim.status.functions or claim.status.machine is not None:
                 released = claim.with_status(released_at=view.ports.now(), guest=_evidence(view, claim))
                 view.ports.store.update_status(released)
             else:
@@ -58,6 +58,6 @@ def take_back(view: VirtualMachineView, claims: Iterable[GPUClaim]) -> None:
 
 def _evidence(view: VirtualMachineView, claim: GPUClaim) -> GuestEvidence:
     """What the guest called the GPU, when it was proven last."""
-    where = (claim.spec.host, claim.spec.address)
-    found = next((gpu for gpu in view.resource.status.gpus if (gpu.host, gpu.address) == where), None)
+    where = (claim.spec.host, claim.spec.device)
+    found = next((gpu for gpu in view.resource.status.gpus if where in ((gpu.host, gpu.address), (gpu.host, gpu.uuid))), None)
     return GuestEvidence(uuid=found.uuid, serial=found.serial, vbios=found.vbios) if found is not None else claim.status.guest

@@ -13,27 +13,29 @@ forward again, whatever is wanted by then. Every method returns the seconds unti
 
 from __future__ import annotations
 
-from provisioner.drivers.hypervisor import Domain, DomainState
-from provisioner.lifecycle.ports import CLOCKS_DIFFER_S, Ports
+from provisioner.drivers.hypervisor import DomainState
+from provisioner.lifecycle.ports import Ports
 from provisioner.lifecycle.queue import backoff_s
 from provisioner.lifecycle.verdicts import Abort, Done, Retry, Stuck, Verdict
 from provisioner.lifecycle.virtual_machine import access
-from provisioner.lifecycle.virtual_machine.attachments import release_disks
-from provisioner.lifecycle.virtual_machine.ending import state_at_end
 from provisioner.lifecycle.virtual_machine.goal import Goal, ended_by_itself, goal
-from provisioner.lifecycle.virtual_machine.gpu_condition import note_gpu_health
-from provisioner.lifecycle.virtual_machine.host_condition import look_after
+from provisioner.lifecycle.virtual_machine.judging import (
+    FAILURE_BACKOFF_MOST_S,
+    differences,
+    forget_times_ahead,
+    host_is_known,
+    leave_behind,
+    must_reserve_anew,
+    phase_of,
+)
 from provisioner.lifecycle.virtual_machine.publishing import PublicationWatch
 from provisioner.lifecycle.virtual_machine.record import keep_record
 from provisioner.lifecycle.virtual_machine.requests import note_request, start_count_anew
-from provisioner.lifecycle.virtual_machine.reserve import release_gpus
-from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.lifecycle.virtual_machine.ways import advance, node_to_leave, note_gpu_health, state_now, table_of
 from provisioner.model.clock import seconds, timestamp
-from provisioner.model.errors import InvalidInput, NotFound
 from provisioner.model.metadata import Key, find_condition
 from provisioner.model.virtual_machine import FINALIZER, REQUEST_ANNOTATION, Phase
-from provisioner.planning.restart import restart_required
 
 HEARD_CHECK_S = 60.0
 """How often a Ready VM's domain is looked at where the host tells of its end; events can be lost, looking cannot."""
@@ -42,8 +44,6 @@ CHECK_S = 15.0
 STUCK_RETRY_S = 30.0
 FAILURES_MAX = 3
 FAILURE_BACKOFF_FIRST_S = 5.0
-FAILURE_BACKOFF_MOST_S = 300.0
-BOOTING = frozenset({"address", "reach", "verify", "ready"})
 KEEP_ON_RESTART = frozenset({"reserve", "disk"})
 NOTHING_KEPT: frozenset[str] = frozenset()
 
@@ -91,14 +91,14 @@ class Passes:
             return left_s
         if view.holds("Ready"):
             return self._watch_over(view)
-        verdict = VIRTUAL_MACHINE.advance(view, settled=self._settled_of(view))
+        verdict = advance(view, settled=self._settled_of(view))
         if isinstance(verdict, Done):
             note_request(view, phase=Phase.READY, completed=False)
             note_gpu_health(view)
             view.tell("Ready", f"on host {view.resource.status.host} at {view.resource.status.address}")
             return CHECK_S
         if isinstance(verdict, Retry):
-            view.write(view.condition("Ready", "False", verdict.reason, verdict.message), phase=_phase(view))
+            view.write(view.condition("Ready", "False", verdict.reason, verdict.message), phase=phase_of(view))
             return verdict.after_s
         assert isinstance(verdict, Abort)
         return self._fail(view, verdict)
@@ -112,14 +112,18 @@ class Passes:
 
     def _watch_over(self, view: VirtualMachineView) -> float | None:
         """A Ready VM: does its domain still run, and does the spec still say what it was started with?"""
-        domain = look_after(view)
-        if domain is None or domain.state is not DomainState.RUNNING:
-            return self._ended(view, domain)
+        state = state_now(view)
+        if state is not DomainState.RUNNING:
+            return self._ended(view, state)
+        if node := node_to_leave(view):
+            view.tell("Draining", f"node {node} is drained: the VM is stopped, and started where there is room", warning=True)
+            return self._restart(view, request=view.resource.status.handled_request)
         note_gpu_health(view)
-        self._publications.keep(view)
-        keep_record(view)
+        if not view.is_on_cluster:  # there nothing is published, and the record is the cluster's own object
+            self._publications.keep(view)
+            keep_record(view)
         status = view.resource.status
-        reasons = _differs(view)
+        reasons = differences(view)
         if reasons:
             view.write(view.condition("RestartRequired", "True", "SpecChanged", "; ".join(reasons)))
         elif find_condition(status.conditions, "RestartRequired"):
@@ -130,8 +134,7 @@ class Passes:
     def _next_look_s(self, view: VirtualMachineView) -> float:
         return HEARD_CHECK_S if self._ports.host_watch.hears(view.host.key) else CHECK_S
 
-    def _ended(self, view: VirtualMachineView, domain: Domain | None) -> float | None:
-        state = state_at_end(view, domain)
+    def _ended(self, view: VirtualMachineView, state: DomainState) -> float | None:
         view.tell("GuestEnded", f"the domain is {state.value}", warning=state is not DomainState.OFF)
         if ended_by_itself(view.resource, state) is Goal.RESTART:
             return self._restart(view, request=view.resource.status.handled_request)
@@ -184,7 +187,7 @@ class Passes:
     def _restart(self, view: VirtualMachineView, *, request: str) -> float | None:
         """Down, keeping claims that still fit the spec, and up again in the next pass."""
         self._begin_stopping(view, Phase.STOPPING, "Restarting", "restarting")
-        keep = NOTHING_KEPT if _must_reserve_anew(view) else KEEP_ON_RESTART
+        keep = NOTHING_KEPT if must_reserve_anew(view) else KEEP_ON_RESTART
         if again_s := self._unwind(view, keep_data=True, keep=keep):
             return again_s
         self._stopped(view, Phase.PENDING, handled_request=request, completed=False)
@@ -227,10 +230,10 @@ class Passes:
         if not view.resource.status.host and not view.claims():
             access.delete(view)
             return None
-        if view.resource.is_being_deleted and not _host_is_known(view):
-            _leave_behind(view)
+        if view.resource.is_being_deleted and not host_is_known(view):
+            leave_behind(view)
             return None
-        verdict: Verdict = VIRTUAL_MACHINE.unwind(view, keep_data=keep_data, keep=keep)
+        verdict: Verdict = table_of(view).unwind(view, keep_data=keep_data, keep=keep)
         if isinstance(verdict, Retry):
             view.write(view.condition("CleanedUp", "False", verdict.reason, verdict.message))
             return verdict.after_s * (5 if verdict.is_patient else 1)
@@ -240,51 +243,3 @@ class Passes:
         if find_condition(view.resource.status.conditions, "CleanedUp"):
             view.write(view.condition("CleanedUp", "True", "Done"))
         return None
-
-
-def _host_is_known(view: VirtualMachineView) -> bool:
-    try:
-        return not view.resource.status.host or bool(view.host)
-    except NotFound:
-        return False
-
-
-def _leave_behind(view: VirtualMachineView) -> None:
-    """An operator took the host out of the store although the VM was on it: what is there cannot be undone by anybody."""
-    view.tell("LeftBehind", f"host `{view.resource.status.host}` is not known any more; nothing was undone there", warning=True)
-    release_disks(view)
-    release_gpus(view)
-    access.delete(view)
-
-
-def _phase(view: VirtualMachineView) -> Phase:
-    begun = {record.name for record in view.resource.status.steps}
-    if begun & BOOTING:
-        return Phase.BOOTING
-    return Phase.PROVISIONING if view.holds("Scheduled") else Phase.PENDING
-
-
-def _must_reserve_anew(view: VirtualMachineView) -> bool:
-    """Whether other GPUs are asked for. Any other change keeps them, if the host can take it: they need no cleaning then."""
-    running = view.resource.status.running_spec
-    return running is None or sorted(running.gpus) != sorted(gpu.name for gpu in view.resource.spec.gpus)
-
-
-def forget_times_ahead(view: VirtualMachineView) -> None:
-    """What a clock that was ahead wrote before it was set right: nobody waits until it is that late."""
-    status, ports = view.resource.status, view.ports
-    if status.stopping_since and ports.is_ahead(status.stopping_since):
-        view.write(stopping_since=ports.now())
-    if status.retry_after and seconds(status.retry_after) - ports.clock.now_s() > FAILURE_BACKOFF_MOST_S + CLOCKS_DIFFER_S:
-        view.write(retry_after="")
-
-
-def _differs(view: VirtualMachineView) -> tuple[str, ...]:
-    """What of the spec the running domain does not follow."""
-    running = view.resource.status.running_spec
-    if running is None:
-        return ()
-    try:
-        return restart_required(running, view.resource, size=view.size, vm_disks=view.disks)
-    except (NotFound, InvalidInput) as error:
-        return (str(error),)

@@ -52,7 +52,7 @@ def find_address(view: VirtualMachineView) -> Verdict:
 
 def reach_guest(view: VirtualMachineView) -> Verdict:
     """The guest answers on SSH with its pinned key and a report."""
-    if _was_proven(view):
+    if was_proven(view):
         return Done(view.resource.status.address)
     verdict = _ask(view)
     return verdict if verdict is not None else Done(view.resource.status.address)
@@ -60,25 +60,41 @@ def reach_guest(view: VirtualMachineView) -> Verdict:
 
 def prove_gpus(view: VirtualMachineView) -> Verdict:
     """What the guest reports is what the spec asks for."""
-    if _was_proven(view):
+    if was_proven(view):
         return Done()
+    report = report_of(view)
+    if not isinstance(report, GuestReport):
+        return report
+    proof = _judged(view, report)
+    if proof.state == "failed":
+        _quarantine_faulty(view, proof)
+    unproven = verdict_on(view, report, proof)
+    if unproven is not None:
+        return unproven
+    view.write(gpus=_with_evidence(view, report, proof), driver_version=report.nvidia.driver_version)
+    return Done(proof.message)
+
+
+def report_of(view: VirtualMachineView) -> GuestReport | Verdict:
+    """What the guest said in this pass; asked for if nobody did yet. A verdict: it cannot be had now."""
     if view.report is None:
         verdict = _ask(view)
         if verdict is not None:
             return verdict
-    report = view.report
-    assert report is not None
-    proof = _judged(view, report)
+    assert view.report is not None
+    return view.report
+
+
+def verdict_on(view: VirtualMachineView, report: GuestReport, proof: Proof) -> Verdict | None:
+    """What follows from a proof that does not hold; None if it holds."""
     if proof.state == "waiting":
         return Retry(POLL_S, "NotProvenYet", proof.message)
     if proof.state == "failed":
-        _quarantine_faulty(view, proof)
         tail = report.cloud_init.output_tail
         tail = guest_words(tail, user_data=view.resource.spec.cloud_init)
         words = f"\ncloud-init:\n{tail}" if tail else last_words(view)
         return Abort("NotProven", proof.message + words)
-    view.write(gpus=_with_evidence(view, report, proof), driver_version=report.nvidia.driver_version)
-    return Done(proof.message)
+    return None
 
 
 def _quarantine_faulty(view: VirtualMachineView, proof: Proof) -> None:
@@ -105,7 +121,7 @@ def _judged(view: VirtualMachineView, report: GuestReport) -> Proof:
         assignments=planned,
         host_gpus=view.host.status.gpus,
         tables=view.ports.tables,
-        needs_driver=_needs_driver(view),
+        needs_driver=needs_driver(view),
     )
     numa = numa_findings(report, places=proof.guest_addresses, planned=hardware.guest_numa_nodes)
     return replace(proof, findings=(*proof.findings, *numa))
@@ -119,10 +135,22 @@ def hand_over(view: VirtualMachineView) -> Verdict:
     if not is_running(view):
         return guest_stopped(view)
     view.hypervisor.domains.eject(view.domain_name, SEED_TARGET)
+    let_guest_go(view)
+    view.hypervisor.volumes.delete(view.pool, domain_names.seed_volume(view.domain_name))
+    done = handed_over(view)
+    write_record(view)
+    return done
+
+
+def let_guest_go(view: VirtualMachineView) -> None:
+    """The guest removes our key and all that is private of ours; nothing to do for one that did."""
     data = access.read(view)
     if access.CONTROLLER_PRIVATE in data:
         view.ports.guests.hand_over(_door(view, data), timeout_s=HAND_OVER_TIMEOUT_S)
-    view.hypervisor.volumes.delete(view.pool, domain_names.seed_volume(view.domain_name))
+
+
+def handed_over(view: VirtualMachineView) -> Done:
+    """Our private halves are gone, and the status says that the VM is its tenant's."""
     access.forget_private(view)
     status = view.resource.status
     view.write(
@@ -132,11 +160,10 @@ def hand_over(view: VirtualMachineView) -> Verdict:
         retry_after="",
         last_failure="",
     )
-    write_record(view)
     return Done(f"{counted(len(status.gpus), 'GPU')} proven")
 
 
-def _was_proven(view: VirtualMachineView) -> bool:
+def was_proven(view: VirtualMachineView) -> bool:
     """Proven since its last start, by a controller that did not live to finish the hand-over: our key may be gone already."""
     return view.holds("GPUsProven") and is_running(view)
 
@@ -168,7 +195,7 @@ def _door(view: VirtualMachineView, data: dict[str, str]) -> GuestDoor:
     )
 
 
-def _needs_driver(view: VirtualMachineView) -> bool:
+def needs_driver(view: VirtualMachineView) -> bool:
     """Whether a driver was baked in or installed by us; elsewhere it is the tenant's to bring."""
     return view.image is not None and (bool(view.image.spec.nvidia_driver) or view.image.spec.distribution != "other")
 

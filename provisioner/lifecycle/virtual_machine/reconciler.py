@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from provisioner.lifecycle.ports import Ports
+from provisioner.lifecycle.quotas import QuotaNews
 from provisioner.lifecycle.virtual_machine.attachments import user_name
 from provisioner.lifecycle.virtual_machine.capacity import Offers
 from provisioner.lifecycle.virtual_machine.passes import Passes
 from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
+from provisioner.model.cluster import ClusterMachine
 from provisioner.model.domain_names import domain_name
 from provisioner.model.errors import NotFound
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.gpu_host import GPUHost
+from provisioner.model.gpu_quota import GPUQuota
 from provisioner.model.metadata import Key, Resource, find_condition
 from provisioner.model.virtual_machine import REQUEST_ANNOTATION, VirtualMachine, VMInstance
 from provisioner.model.vm_disk import VMDisk
@@ -37,11 +40,14 @@ class VirtualMachineReconciler:
         self._ports = ports
         self._passes = Passes(ports)
         self._hosts: dict[Key, str] = {}
+        self._machines: dict[Key, str] = {}
+        """What clusters call the machines of VMs."""
         self._users: dict[tuple[str, str], Key] = {}
         """VMs by namespace and the name that a disk knows its user by."""
         self._waiting: dict[Key, None] = {}
         """VMs that wait for capacity, in the order in which they began to; a set would have none that can be repeated."""
         self._offers = Offers()
+        self._quota_news = QuotaNews()
         self._seen: dict[Key, _Seen] = {}
 
     def reconcile(self, key: Key) -> float | None:
@@ -55,6 +61,7 @@ class VirtualMachineReconciler:
         self._ports.host_watch.know_machine(view.domain_name, key)
         again_s = self._passes.run(view)
         self._is_on(key, view.resource.status.host)
+        self._has_machine(key, view.resource.status.machine)
         if _waits_for_capacity(view):
             self._waiting[key] = None
         else:
@@ -81,6 +88,8 @@ class VirtualMachineReconciler:
             return tuple(self._waiting) if self._offers.may_help(change.type, resource) else ()
         if isinstance(resource, GPUClaim) and change.type is ChangeType.DELETED:
             return tuple(self._waiting)
+        if isinstance(resource, GPUQuota) and self._quota_news.may_help(change.type, resource):
+            return tuple(key for key in self._waiting if key.namespace == resource.metadata.namespace)
         return ()
 
     def group_of(self, key: Key) -> str:
@@ -93,7 +102,17 @@ class VirtualMachineReconciler:
             self._users[key.namespace, user_name(key)] = key
             self._ports.host_watch.machine_is_on(key, Key(GPUHost.KIND, "", host) if host else None)
 
+    def _has_machine(self, key: Key, machine: ClusterMachine | None) -> None:
+        """A cluster tells of its machines by namespace and name."""
+        name = f"{machine.namespace}/{machine.name}" if machine is not None else ""
+        if self._machines.get(key, "") != name:
+            self._ports.host_watch.forget_name(self._machines.pop(key, ""))
+            if name:
+                self._machines[key] = name
+                self._ports.host_watch.know_machine(name, key)
+
     def _forget(self, key: Key) -> None:
+        self._has_machine(key, None)
         self._ports.host_watch.forget_machine(domain_name(key))
         self._passes.forget(key)
         self._hosts.pop(key, None)

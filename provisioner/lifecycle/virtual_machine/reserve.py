@@ -1,8 +1,9 @@
 """Step `reserve`: a host for the VM, and a GPUClaim for every GPU. Creating the claim is the lock.
 
-Plans on a snapshot, then creates the claims one by one. If one exists already, somebody was faster: what was taken is given
-back and the plan is made anew, a bounded number of times. Claims made before a crash are found by their owner label and given
-back before planning, so that they count as free; those of GPUs that were taken already go home first, by their own table.
+Plans on a snapshot, then creates the claims one by one. If one exists already, or they are more than a quota allows by now,
+somebody was faster: what was taken is given back and the plan is made anew, a bounded number of times. Claims made before a
+crash are found by their owner label and given back before planning, so that they count as free; those of GPUs that were taken
+already go home first, by their own table.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from provisioner.lifecycle.virtual_machine.attachments import disks_obstacle
 from provisioner.lifecycle.virtual_machine.leases import let_go, take_back
 from provisioner.lifecycle.virtual_machine.publishing import external_address_for
 from provisioner.lifecycle.virtual_machine.view import OWNER_LABEL, VirtualMachineView
+from provisioner.model import domain_names
+from provisioner.model.cluster import ClusterMachine
 from provisioner.model.errors import AlreadyExists, Conflict, NotFound
 from provisioner.model.gpu_claim import ClaimOwner, GPUClaim, GPUClaimSpec
 from provisioner.model.gpu_host import GpuFacts, GPUHost, claim_name
 from provisioner.model.metadata import Metadata, find_condition
 from provisioner.model.virtual_machine import GpuAssignment
 from provisioner.planning.placement import NoPlacement, Placement
+from provisioner.planning.refusals import counted
 from provisioner.planning.requests import PlacementRequest, request_for
 
 PLANS_MAX = 5
@@ -41,7 +45,7 @@ def reserve_gpus(view: VirtualMachineView) -> Verdict:
     for _ in range(PLANS_MAX):
         with view.ports.snapshots.turn:
             decision = view.ports.snapshots.place(request, view.ports.store, view.ports.tables)
-            if isinstance(decision, Placement) and _claim_all(view, decision):
+            if isinstance(decision, Placement) and _claim_all(view, decision, request):
                 return Done(_sentence(view))
         if isinstance(decision, NoPlacement):
             if _would_fit_elsewhere(view):
@@ -69,6 +73,8 @@ def _holds(view: VirtualMachineView) -> bool:
     status, claims = view.resource.status, view.claims()
     if not status.host or not (view.holds("Scheduled") or claims):
         return False
+    if view.is_on_cluster:  # its claims are made of what the guest reports, later
+        return view.holds("Scheduled") and (view.holds("Started") or _is_planned(view))
     claimed = {(claim.spec.host, claim.spec.address) for claim in claims}
     assigned = {(gpu.host, gpu.address) for gpu in status.gpus}
     if claimed != assigned:
@@ -111,15 +117,23 @@ def _request(view: VirtualMachineView, *, host: str | None = None) -> PlacementR
 
 def _would_fit_elsewhere(view: VirtualMachineView) -> bool:
     """Whether only what an attempt without success left on its host keeps the VM from another one: that is undone then."""
+    return bool(home_elsewhere(view))
+
+
+def home_elsewhere(view: VirtualMachineView) -> str:
+    """The host that would take a VM that has one and was never Ready there, as if it had none; empty: no host would."""
     if not view.resource.status.host or view.resource.status.first_ready:
-        return False
-    return isinstance(view.ports.snapshots.place(_request(view, host=""), view.ports.store, view.ports.tables), Placement)
+        return ""
+    decision = view.ports.snapshots.place(_request(view, host=""), view.ports.store, view.ports.tables)
+    return decision.host if isinstance(decision, Placement) else ""
 
 
-def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
+def _claim_all(view: VirtualMachineView, placement: Placement, request: PlacementRequest) -> bool:
     """Create every claim and write down the outcome; False if one was taken, and nothing is kept then.
 
     The host is looked at once more under the claims: what an operator took out of service while the plan was made stays there.
+    So are the quotas: of two processes that planned at once for one namespace, the later one sees the claims of both. A promise
+    of a cluster, which makes no claims yet, is seen once it is written down, so it is looked at after that.
     """
     store = view.ports.store
     host = store.get(GPUHost, placement.host)
@@ -128,7 +142,8 @@ def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
     try:
         for address in placement.gpus:
             created.append(store.create(_claim(view, host.metadata.name, facts[address])))  # noqa: PERF401  # known one by one
-        if not _is_offered(store.get(GPUHost, placement.host), placement.gpus):
+        is_offered = _is_offered(store.get(GPUHost, placement.host), placement.gpus)
+        if not is_offered or view.ports.snapshots.over_quota(request, store, view.ports.tables):
             take_back(view, created)
             return False
         view.write(
@@ -136,6 +151,7 @@ def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
             host=host.metadata.name,
             gpus=tuple(_assignment(host.metadata.name, facts[address]) for address in placement.gpus),
             external_address=external_address_for(view, host.metadata.name),
+            machine=_machine(view, host),
         )
     except AlreadyExists:
         take_back(view, created)
@@ -143,8 +159,20 @@ def _claim_all(view: VirtualMachineView, placement: Placement) -> bool:
     except (Conflict, NotFound):  # whoever wrote first has reserved for this VM, or it is gone
         take_back(view, created)
         raise
+    if not created and view.ports.snapshots.over_quota(request, store, view.ports.tables):
+        release_gpus(view)
+        return False
     view.tell("Scheduled", _sentence(view))
     return True
+
+
+def _machine(view: VirtualMachineView, host: GPUHost) -> ClusterMachine | None:
+    """Where its machine is or shall be; none on a host that is no cluster. One that is there stays where it is."""
+    if not host.spec.is_cluster:
+        return None
+    namespace = host.spec.cluster.namespace
+    name = domain_names.machine_name(view.key, with_namespace=bool(namespace))
+    return view.resource.status.machine or ClusterMachine(namespace=namespace or view.key.namespace, name=name)
 
 
 def _claim(view: VirtualMachineView, host: str, gpu: GpuFacts) -> GPUClaim:
@@ -166,6 +194,9 @@ def _assignment(host: str, gpu: GpuFacts) -> GpuAssignment:
 
 
 def _sentence(view: VirtualMachineView) -> str:
-    gpus = ", ".join(gpu.address for gpu in view.resource.status.gpus)
     host = view.resource.status.host
+    if view.is_on_cluster:
+        count = len(view.resource.spec.gpus)
+        return f"{host}, with room for {counted(count, 'GPU')} by its last survey" if count else host
+    gpus = ", ".join(gpu.address for gpu in view.resource.status.gpus)
     return f"{host}, GPU {gpus}" if gpus else host

@@ -56,7 +56,7 @@ def content_of(view: VirtualMachineView, data: dict[str, str]) -> SeedContent:
             host_private_key=data.get(access.HOST_PRIVATE, ""),
             host_public_key=data.get(access.HOST_PUBLIC, ""),
             controller_public_key=data.get(access.CONTROLLER_PUBLIC, ""),
-            driver=_driver(view),
+            driver=driver_of(view),
         )
     )
 
@@ -71,7 +71,7 @@ def identity(view: VirtualMachineView) -> str:
     return domain_names.domain_uuid(view.key, cloud_init_seed=f"{view.resource.metadata.uid}/{disk}/{spec.cloud_init_seed}")
 
 
-def _driver(view: VirtualMachineView) -> DriverInstall | None:
+def driver_of(view: VirtualMachineView) -> DriverInstall | None:
     """What to install at first boot: nothing without NVIDIA GPUs, nor where the image has a driver or is not known to us."""
     models = [view.ports.tables.gpus.resolve(gpu.name) for gpu in view.resource.spec.gpus]
     image = view.image

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from provisioner.drivers.hypervisor import Domain, Hypervisor
-from provisioner.lifecycle.hypervisors import WatchedHypervisor
+from provisioner.drivers.machine_cluster import Machine, MachineCluster, MachineState
+from provisioner.lifecycle.hypervisors import WatchedCluster, WatchedHypervisor
 from provisioner.lifecycle.images import image_of
 from provisioner.lifecycle.view import View
 from provisioner.model import domain_names
@@ -69,6 +70,29 @@ class VirtualMachineView(View[VirtualMachine]):
         return WatchedHypervisor.over(self.ports.connections, uri)
 
     @property
+    def is_on_cluster(self) -> bool:
+        """Whether its host is a KubeVirt cluster; known without asking for the host."""
+        return self.resource.status.machine is not None
+
+    @cached_property
+    def cluster(self) -> MachineCluster:
+        """A connection to the KubeVirt cluster; one that notes when it stops answering."""
+        return WatchedCluster.over(self.ports.cluster_connections, self.host.spec.uri)
+
+    def look_at_machine(self) -> Machine | None:
+        """The VM's machine on its cluster as it is at this moment; None: there is none of this VM."""
+        known = self.resource.status.machine
+        found = self.cluster.look(known.namespace, known.name) if known is not None else None
+        return found if found is not None and found.owner_uid == self.resource.metadata.uid else None
+
+    def instance_runs(self) -> bool:
+        """Whether the very instance that was brought up on the cluster runs at this moment."""
+        known, found = self.resource.status.machine, self.look_at_machine()
+        if known is None or found is None or found.state is not MachineState.RUNNING:
+            return False
+        return known.instance_uid in ("", found.instance_uid)
+
+    @property
     def pool(self) -> str:
         """The storage pool that holds the VM's volumes."""
         return self.host.spec.storage_pool
@@ -130,7 +154,7 @@ class VirtualMachineView(View[VirtualMachine]):
     @cached_property
     def budgets(self) -> Budgets:
         """How long the long steps may take for a VM of this size on its host."""
-        gpus, size = self.resource.status.gpus, self._size_or_running()
+        gpus, size = self.resource.status.gpus, self.size_or_running()
         if not self.resource.status.host:
             return budgets(size, gpu_count=len(gpus), bar_bytes=())
         known = bars_of_assigned(gpus, self.host, self.ports.tables.gpus)
@@ -138,7 +162,7 @@ class VirtualMachineView(View[VirtualMachine]):
         is_emulated = is_nested_emulation(self.host) or self.host.status.kvm.works is False
         return budgets(size, gpu_count=len(gpus), bar_bytes=bars, is_emulated=is_emulated)
 
-    def _size_or_running(self) -> GuestSize:
+    def size_or_running(self) -> GuestSize:
         """A VM whose instance type an operator took away must still come down: then the size that it runs with counts."""
         try:
             return self.size

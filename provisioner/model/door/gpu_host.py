@@ -6,6 +6,7 @@ import re
 
 from provisioner.model.door import names as read
 from provisioner.model.door import scalars
+from provisioner.model.door.cluster import read_cluster, refuse_of_one_machine
 from provisioner.model.door.header import Header
 from provisioner.model.door.host_networks import interface_name, read_external_addresses, read_network_mappings
 from provisioner.model.door.nodes import shown
@@ -17,7 +18,7 @@ from provisioner.model.tables import Tables
 FIELDS = (
     "uri", "cordoned", "gpuRules", "allowEmulation", "storagePool", "storageClasses", "network", "reservedMemoryMib",
     "refreshIntervalS", "keepOnVfio", "resetPolicy", "scrubCommand", "scrubTimeoutS", "retired", "externalAddresses",
-    "externalInterface", "networks",
+    "externalInterface", "networks", "kubevirt",
 )  # fmt: skip
 _VENDOR = re.compile(r"[0-9a-f]{4}", re.ASCII)
 _CLASS = re.compile(r"[0-9a-f]{2}([0-9a-f]{2}){0,2}", re.ASCII)
@@ -26,12 +27,12 @@ _ID = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}", re.ASCII)
 
 def read_gpu_host(header: Header, tables: Tables) -> GPUHost:
     """The host that a document describes."""
-    del tables
     fields = fields_of(header.spec, FIELDS, hints={"address": "write uri, a libvirt URI such as qemu+ssh://root@HOST/system"})
     if is_missing(header.spec, fields, "uri", instead=("address",)):
         header.spec.mistake("uri is missing: how is the host reached?", allowed=read.HOST_URI_FORMS)
+    uri = read.host_uri(fields.get("uri"))
     spec = GPUHostSpec(
-        uri=read.host_uri(fields.get("uri")),
+        uri=uri,
         cordoned=scalars.boolean(fields.get("cordoned")),
         gpu_rules=_rules(fields.get("gpuRules")),
         allow_emulation=scalars.boolean(fields.get("allowEmulation")),
@@ -48,7 +49,9 @@ def read_gpu_host(header: Header, tables: Tables) -> GPUHost:
         external_addresses=read_external_addresses(fields.get("externalAddresses")),
         external_interface=interface_name(fields.get("externalInterface")),
         networks=read_network_mappings(fields.get("networks")),
+        kubevirt=read_cluster(fields, uri=uri, catalogue=tables.gpus),
     )
+    refuse_of_one_machine(fields, spec)
     return GPUHost(metadata=header.metadata, spec=spec)
 
 

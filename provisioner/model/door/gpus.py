@@ -38,8 +38,11 @@ def read_gpus(place: Place | None, catalogue: GpuCatalogue) -> tuple[GpuRequest,
 
 def _canonical(place: Place, catalogue: GpuCatalogue) -> str:
     written = scalars.text(place)
-    if not written or not isinstance(place.node, ScalarNode):
-        return ""
+    return canonical_name(written, place, catalogue) if written and isinstance(place.node, ScalarNode) else ""
+
+
+def canonical_name(written: str, place: Place, catalogue: GpuCatalogue) -> str:
+    """The canonical name of a model; empty for a word that names none, which is noted at the place."""
     if model := catalogue.resolve(written):
         return model.name
     bare = written.lower().removeprefix("nvidia.com/")

@@ -16,13 +16,16 @@ HOST_URI_FORMS = (
     "qemu+ssh://root@HOST/system",
     "qemu+tls://HOST/system",
     "qemu+tcp://HOST/system",
+    "kubevirt:",
+    "kubevirt://CONTEXT",
     "test:///default",
     "simulated://HOST",
 )
 _HOST_URI = re.compile(
     r"qemu:///(system|session)|qemu\+unix:///system(\?[\x21-\x7e]*)?"
     r"|qemu\+(ssh|libssh|libssh2|tls|tcp)://([A-Za-z0-9._-]+@)?[A-Za-z0-9._:\[\]-]+(:[0-9]{1,5})?/system(\?[\x21-\x7e]*)?"
-    r"|test:///default|test:///[\x21-\x7e]+\.xml|simulated://[A-Za-z0-9.-]+([/?][\x21-\x7e]*)?",
+    r"|test:///default|test:///[\x21-\x7e]+\.xml|simulated://[A-Za-z0-9.-]+([/?][\x21-\x7e]*)?"
+    r"|kubevirt:(//[\x21-\x3e\x40-\x7e]+)?(\?kubeconfig=[\x21-\x7e]+)?",
     re.ASCII,
 )
 _HTTP_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s\x00-\x1f]*)?")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.model.door import gpu_host, image, kubernetes, kubernetes_nodes, node_groups, virtual_machine
+from provisioner.model.door import gpu_host, gpu_quota, image, kubernetes, kubernetes_nodes, node_groups, virtual_machine
 from provisioner.model.tables import Tables
 from tests.unit.model import reference_pages
 
@@ -29,7 +29,7 @@ def test_page_has_every_row_of_the_table(page: str, rows: list[str]):
     assert "\n".join(rows) in text, f"{page}: put these rows there\n" + "\n".join(rows)
 
 
-@pytest.mark.parametrize("module", [virtual_machine, gpu_host, kubernetes, kubernetes_nodes])
+@pytest.mark.parametrize("module", [virtual_machine, gpu_host, gpu_quota, kubernetes, kubernetes_nodes])
 def test_page_of_resources_names_every_field(module: object):
     text = (PAGES / "resources.md").read_text(encoding="utf-8")
     assert [field for field in module.FIELDS if f"`{field}`" not in text] == []  # type: ignore[attr-defined]

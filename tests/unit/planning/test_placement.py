@@ -74,6 +74,11 @@ REFUSED = {
     "Unreachable": (host("a", gpu(0x41), reachable=False), asks(1), "unreachable since 2026-11-21T12:00:00.000000Z"),
     "Cordoned": (host("a", gpu(0x41), spec={"cordoned": True}), asks(1), "cordoned"),
     "BeingRemoved": (host("a", gpu(0x41), deletion_timestamp="2026-11-21T12:00:00Z"), asks(1), "being removed"),
+    "NotForTenant": (
+        host("a", gpu(0x41)),
+        asks(1, tenant_labels=(("tenant", "x"),)),
+        "not for this tenant: has no label tenant=x",
+    ),
     "LabelsDiffer": (host("a", gpu(0x41), labels={"zone": "b"}), asks(1, host_selector={"zone": "a"}), "has no label zone=a"),
     "WrongGPUModel": (host("a", gpu(0x41, H100)), asks(1), "has no L40S"),
     "InsufficientGPUs": (host("a", gpu(0x41)), asks(2), "1 of 1 L40S free, 2 needed"),
@@ -129,7 +134,8 @@ def test_each_reason_has_a_name_and_a_sentence(reason: str) -> None:
 
 
 def test_every_reason_is_covered_above() -> None:
-    assert {reason.value for reason in Reason} - {"GPUsBeingCleaned", "InsufficientExternalAddresses"} == set(REFUSED)
+    elsewhere = {"GPUsBeingCleaned", "InsufficientExternalAddresses", "NotPermitted", "DiskUnavailable"}
+    assert {reason.value for reason in Reason} - elsewhere == set(REFUSED)
 
 
 def test_a_network_that_is_down_is_missing() -> None:
