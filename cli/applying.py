@@ -15,7 +15,7 @@ from provisioner.store.protocol import Store
 ATTEMPTS = 5
 OURS = "hikube.cloud/"
 """Prefix of annotations that hikube itself keeps; applying a file does not remove them."""
-ORDER = ("GPUHost", "Image", "VMDisk", "VMInstance", "VirtualMachine")
+ORDER = ("GPUHost", "GPUQuota", "Image", "VMDisk", "VMInstance", "VirtualMachine")
 NODE_GROUPS = ("Kubernetes", "KubernetesNodes")
 
 
@@ -54,7 +54,7 @@ def refuse_unreconciled(resources: tuple[Resource, ...]) -> None:
 
 
 def in_order(resources: tuple[Resource, ...]) -> tuple[Resource, ...]:
-    """What others need first: hosts, images, disks, VMs."""
+    """What others need first: hosts, quotas, images, disks, VMs."""
     return tuple(sorted(resources, key=lambda resource: ORDER.index(resource.kind) if resource.kind in ORDER else len(ORDER)))
 
 

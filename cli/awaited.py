@@ -16,6 +16,7 @@ STATUSES = ("True", "False", "Unknown")
 DISK_PHASES = ("Pending", "Bound", "Ready", "Failed", "Deleting")
 OF_MACHINES = ("HostReachable", "GPUHealthy", "Published", "RestartRequired", "CleanedUp")
 OF_DISKS = ("Grown", "CleanedUp")
+OF_QUOTAS = ("WithinQuota",)
 """Conditions that no step sets."""
 _FOR = re.compile(r"(?:(?P<what>condition|phase)=)?(?P<name>[A-Za-z]+)(?:=(?P<value>[A-Za-z]+))?")
 
@@ -53,8 +54,10 @@ def conditions_of(kind: str) -> tuple[str, ...]:
         return (*(step.sets for step in VIRTUAL_MACHINE.steps), *OF_MACHINES)
     if kind == "GPUHost":
         return (*(step.sets for step in GPU_HOST.steps), "Ready")
+    if kind == "GPUQuota":
+        return OF_QUOTAS
     if kind == "GPUClaim":
-        return tuple(step.sets for step in GPU_CLAIM.steps)
+        return (*(step.sets for step in GPU_CLAIM.steps), "InstanceGone")
     return (*(step.sets for step in VM_DISK.steps), *OF_DISKS) if kind == "VMDisk" else ()
 
 

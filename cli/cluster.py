@@ -18,14 +18,19 @@ from cli import store_choice
 from cli.output import say
 from provisioner.model.errors import HikubeError, NotAllowed
 from provisioner.store.kubernetes.api_server import REQUEST_TIMEOUT_S, ApiServer
+from provisioner.store.kubernetes.leader_lease import NAME, Leader, LeaderLease
 from provisioner.store.kubernetes.leader_lease import REQUEST_TIMEOUT_S as LEASE_TIMEOUT_S
-from provisioner.store.kubernetes.leader_lease import Leader, LeaderLease
+from provisioner.store.kubernetes.side import KubernetesSide
 from provisioner.store.kubernetes.store import KubernetesStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.session import Session
     from provisioner.model.clock import Clock, Identifiers
     from provisioner.model.metadata import Key
     from provisioner.model.tables import Tables
+    from provisioner.store.protocol import Store
 
 NAMESPACE = "hikube-system"
 
@@ -43,7 +48,26 @@ def leader_lease(*, clock: Clock, identifiers: Identifiers, lost: Callable[[], N
     identity = f"{socket.gethostname()}-{os.getpid()}-{identifiers.token(8)}"
     command = " ".join(["hikube", *sys.argv[1:4]])
     server = _server(clock, LEASE_TIMEOUT_S)
-    return LeaderLease(server, namespace=NAMESPACE, clock=clock, identity=identity, command=command, lost=lost)
+    class_name = store_choice.class_name()
+    name = f"{NAME}-{class_name}" if class_name else NAME
+    return LeaderLease(server, namespace=NAMESPACE, clock=clock, identity=identity, command=command, lost=lost, name=name)
+
+
+def answer(store: Store, fence: Callable[[], None]) -> None:
+    """Let whoever leads tell objects whether they are understood; does nothing for another store than a cluster's."""
+    if isinstance(store, KubernetesStore):
+        store.answer(fence, class_name=store_choice.class_name())
+
+
+def side(session: Session, *, kubeconfig: Path | None, context: str, is_held: bool) -> KubernetesSide:
+    """A cluster as one side of a move. Without a file or a context, the one that other commands would work on."""
+    path, clock = kubeconfig or store_choice.kubeconfig(), session.clock
+    context = context or ("" if kubeconfig else store_choice.context())
+    server = ApiServer.from_kubeconfig(path, clock=clock, context=context)
+    lease_server = ApiServer.from_kubeconfig(path, clock=clock, context=context, request_timeout_s=LEASE_TIMEOUT_S)
+    store = KubernetesStore(server, clock=clock, tables=session.tables, refused=_once(_say))
+    identity = f"{socket.gethostname()}-{os.getpid()}-{session.identifiers.token(8)}"
+    return KubernetesSide(lease_server, store, namespace=NAMESPACE, clock=clock, identity=identity, is_held=is_held)
 
 
 class WatchedLease:
@@ -84,7 +108,7 @@ def _once(tell: Callable[[str], None]) -> Callable[[Key, HikubeError], None]:
     told: dict[Key, str] = {}
 
     def refused(key: Key, why: HikubeError) -> None:
-        text = f"{key} is left out: {why}"
+        text = f"{key} is not understood, and is left out: {why}"
         if told.get(key) != text:
             told[key] = text
             tell(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.output import put, say
 from cli.session import Session, no_such
-from provisioner.model.errors import NotFound
+from provisioner.model.errors import InvalidInput, NotFound
 from provisioner.model.metadata import Key, Resource
 
 if TYPE_CHECKING:
@@ -33,7 +33,11 @@ def delete_all(session: Session, keys: Sequence[Key], removal: Removal) -> None:
         NotFound: one of them does not exist, unless that is fine.
         StillPending, Stuck: see waiting.
     """
-    found = [resource for key in keys if (resource := _existing(session, key, removal)) is not None]
+    refused: list[Key] = []
+    found = [resource for key in keys if (resource := _existing(session, key, removal, refused)) is not None]
+    for key in refused:  # nothing was made for them, so nothing waits
+        session.store.delete(key)
+        put(f"{key.kind.lower()}/{key.name} deleted\n")
     waited_for = []
     for resource in found:
         if _is_gone_at_once(session, resource):
@@ -51,8 +55,15 @@ def delete_all(session: Session, keys: Sequence[Key], removal: Removal) -> None:
             say("no control loop is running: `hikube controller`, or the same command with --wait, finishes it")
 
 
-def _existing(session: Session, key: Key, removal: Removal) -> Resource | None:
-    resource = session.find(key)
+def _existing(session: Session, key: Key, removal: Removal, refused: list[Key]) -> Resource | None:
+    """The object; None if it may be absent, or is one that nobody understands, which is noted."""
+    try:
+        resource = session.find(key)
+    except InvalidInput as error:
+        if error.context.get("refused") != str(key):
+            raise
+        refused.append(key)
+        return None
     if resource is None and not removal.ignore_not_found:
         known = [item["metadata"]["name"] for item in session.raw(key.kind, namespace=key.namespace)]
         raise no_such(key.kind, key.name, namespace=key.namespace, known=known)

@@ -28,6 +28,11 @@ def why_no_gpus(session: Session, *, host: str = "") -> str:
     """What to say instead of a list of GPUs that is empty, of all hosts or of one: there is none, or nobody has looked yet."""
     hosts = [each for each in session.raw("GPUHost") if not host or each["metadata"]["name"] == host]
     unseen = [each["metadata"]["name"] for each in hosts if not each.get("status", {}).get("lastSeen")]
+    clusters = [each["metadata"]["name"] for each in hosts if str(each.get("spec", {}).get("uri", "")).startswith("kubevirt:")]
+    if not unseen and clusters:
+        return (
+            f"no VM has a GPU of {', '.join(clusters)}; a KubeVirt cluster only counts those that are free: `hikube host list`"
+        )
     if not unseen and host:
         return f"host {host} has no GPU"
     if not unseen:

@@ -11,7 +11,7 @@ from cli.output import as_json, as_list, as_yaml, put
 from cli.overlay import Overlay
 from cli.render.plan import plan_json, plan_text
 from cli.session import Session
-from provisioner.model.errors import NoCapacity
+from provisioner.model.errors import NoCapacity, QuotaExceeded
 from provisioner.model.metadata import Resource
 from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.planning.placement import NoPlacement, Placement
@@ -67,8 +67,12 @@ def hardware_of(session: Session, vm: VirtualMachine) -> HardwarePreview:
     return hardware_preview(vm, ports_of(session))
 
 
-def no_capacity(vm: VirtualMachine, refusal: NoPlacement, *, hint: str = "") -> NoCapacity:
-    """The error for a VM that finds no host, with counts and the nearest miss."""
+def nowhere(vm: VirtualMachine, refusal: NoPlacement, *, hint: str = "") -> NoCapacity | QuotaExceeded:
+    """The error for a VM that finds no host, with counts and the nearest miss; or that is over the quota of its namespace."""
+    if refusal.over_quota:
+        from cli.quota import quota_exceeded
+
+        return quota_exceeded(vm, refusal)
     return no_capacity_for(f"{refusal.request.in_words()} for VM {vm.metadata.name}", refusal, hint=hint)
 
 
@@ -84,7 +88,7 @@ def print_dry_run(session: Session, resources: Sequence[Resource], *, form: str)
     """Print what applying these would do.
 
     Raises:
-        NoCapacity: after printing, if a VM that should run would find no host.
+        NoCapacity, QuotaExceeded: after printing, if a VM that should run would find no host, or be over quota.
     """
     planned = [_planned(session, resource, resources) for resource in resources]
     if form in ("json", "yaml"):
@@ -97,7 +101,7 @@ def print_dry_run(session: Session, resources: Sequence[Resource], *, form: str)
     for each in planned:
         preview = each["preview"]
         if preview is not None and isinstance(preview.placement, NoPlacement):
-            raise no_capacity(each["resource"], preview.placement)
+            raise nowhere(each["resource"], preview.placement)
     return 0
 
 

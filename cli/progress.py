@@ -168,11 +168,12 @@ def _waits_for(resource: Resource, step: str) -> Condition | None:
 def _condition_of(resource: Resource, step: str) -> Condition | None:
     from provisioner.lifecycle.gpu_claim.table import GPU_CLAIM
     from provisioner.lifecycle.gpu_hosts import GPU_HOST
+    from provisioner.lifecycle.kubevirt.table import KUBEVIRT_MACHINE
     from provisioner.lifecycle.virtual_machine.table import VIRTUAL_MACHINE
     from provisioner.lifecycle.vm_disks import VM_DISK
 
     tables: dict[str, Any] = {"GPUHost": GPU_HOST, "GPUClaim": GPU_CLAIM, "VMDisk": VM_DISK}
-    row = tables.get(resource.kind, VIRTUAL_MACHINE).by_name.get(step)
+    row = tables.get(resource.kind, VIRTUAL_MACHINE).by_name.get(step) or KUBEVIRT_MACHINE.by_name.get(step)
     return find_condition(resource.status.conditions, row.sets) if row is not None else None
 
 

@@ -15,6 +15,8 @@ from provisioner.model.errors import InvalidInput
 
 FILE, KUBERNETES = "file", "kubernetes"
 STORE, KUBECONFIG, CONTEXT = "HIKUBE_STORE", "HIKUBE_KUBECONFIG", "HIKUBE_CONTEXT"
+CLASS = "HIKUBE_CLASS"
+"""Of the controller: which objects of a cluster it acts on."""
 OPTIONS = {"--store": STORE, "--kubeconfig": KUBECONFIG, "--context": CONTEXT}
 
 
@@ -45,6 +47,17 @@ def kubeconfig() -> Path | None:
 def context() -> str:
     """Which of its contexts; empty: the current one."""
     return os.environ.get(CONTEXT, "")
+
+
+def class_name() -> str:
+    """The class whose objects a controller of a cluster acts on; empty: those without one.
+
+    Raises:
+        InvalidInput: it is no name for a class.
+    """
+    from provisioner.model.classes import class_name as checked
+
+    return checked(os.environ.get(CLASS, ""))
 
 
 def taken_from(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -105,6 +105,7 @@ ROOT = Branch(
             "The store of this user",
             {"rotate-key": Leaf("cli.store.rotate_key:rotate_key", "Seal every Secret anew with another key")},
         ),
+        "migrate": Leaf("cli.migrate:migrate", "Move every object to another store, and back"),
         "controller": Leaf("cli.controller:controller", "Run the control loop until stopped"),
         "sandbox": SANDBOX,
         "lab": Leaf("cli.lab:app", "A GPU host in a box, for whoever has no GPU"),

@@ -3,6 +3,8 @@
     lock free  -> this process runs the control loop until the wait is over
     lock taken -> watch what the other process does; if it goes away in the middle, take over
 
+A cluster whose API server is away for a while is waited for, within the time that the wait has.
+
 Ctrl-C and SIGTERM detach: nothing is undone, and the way to come back is printed.
 """
 
@@ -13,7 +15,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,8 +24,13 @@ from cli.logs import log_to_file
 from cli.output import say
 from cli.progress import Progress
 from cli.session import Session
-from provisioner.model.errors import StillPending
+from cli.store_choice import is_kubernetes
+from provisioner.model.errors import StillPending, StoreUnavailable
 from provisioner.model.metadata import Key, Resource, find_condition
+
+if TYPE_CHECKING:
+    from cli.cluster import WatchedLease
+    from provisioner.store.sqlite import ControllerLock
 
 WATCH_S = 1.0
 DETACHING = b"\ndetaching: what is in flight ends first; once more to quit at once\n"
@@ -59,6 +66,10 @@ class Wait:
         self._progress = Progress(now_s=lambda: session.now_s, several=len(wanted) > 1, several_gpus=len(claims) > 1)
         self._heard = HeardSteps(wanted, claims=claims)
         self._interrupted = False
+        self._told = False
+        """Who does the work."""
+        self._away = ""
+        """Why the store cannot be asked, while it cannot."""
 
     def run(self) -> None:
         """Wait until every target is over.
@@ -107,19 +118,41 @@ class Wait:
         clock = self._session.clock
         deadline = clock.monotonic_s() + self._timeout_s
         lock = self._session.controller_lock()
-        told = False
-        while not self._stops() and clock.monotonic_s() < deadline:
-            if lock.try_acquire():
-                try:
-                    self._drive(deadline - clock.monotonic_s())
-                finally:
-                    lock.release()
-                break
-            if not told:
-                told = True
-                self._progress.line(f"  ({_who_works(lock.holder())}; watching)")
-            self._session.store.watch(self._latest(), timeout_s=min(WATCH_S, max(0.0, deadline - clock.monotonic_s())))
+        while True:
+            try:
+                if self._stops() or clock.monotonic_s() >= deadline:
+                    break
+                if lock.try_acquire():
+                    try:
+                        self._drive(deadline - clock.monotonic_s())
+                    finally:
+                        lock.release()
+                    break
+                self._watch(lock, timeout_s=min(WATCH_S, max(0.0, deadline - clock.monotonic_s())))
+            except StoreUnavailable as error:
+                if not self._waits_for_store(error, left_s=deadline - clock.monotonic_s()):
+                    break
         return not self._targets
+
+    def _watch(self, lock: ControllerLock | WatchedLease, *, timeout_s: float) -> None:
+        latest = self._latest()
+        self._away = ""
+        if not self._told:
+            self._told = True
+            self._progress.line(f"  ({_who_works(lock.holder())}; watching)")
+        self._session.store.watch(latest, timeout_s=timeout_s)
+
+    def _waits_for_store(self, error: StoreUnavailable, *, left_s: float) -> bool:
+        """A moment, if there is time left; False if there is none. Raises the error: it is a file, which does not come back."""
+        if not is_kubernetes():
+            raise error
+        if not self._away:
+            self._progress.line(f"  ({error.what}; waiting for it)")
+        self._away = error.what
+        if left_s > 0 and not self._interrupted:
+            self._session.clock.sleep(min(WATCH_S, left_s))
+            return True
+        return False
 
     def _drive(self, timeout_s: float) -> None:
         from provisioner.lifecycle.assembly import build_controller
@@ -164,11 +197,11 @@ class Wait:
 
     def _still_pending(self) -> StillPending:
         target = self._targets[0]
-        resource = self._session.find(target.key)
+        state = self._away or _present_state(self._session.find(target.key))
         others = f" (and {len(self._targets) - 1} more)" if len(self._targets) > 1 else ""
         return StillPending(
             f"{target.key} is not {target.wanted} after {self._timeout_s:.0f} s{others}",
-            why=_present_state(resource),
+            why=state,
             hint=f"`{come_back(target)}` goes on waiting; `hikube describe {word(target.key)}` shows more",
             context={"pending": [str(each.key) for each in self._targets]},
         )

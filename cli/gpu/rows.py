@@ -34,6 +34,9 @@ def gpu_row(session: Session, host: str, address: str) -> Row:
 
 
 def _rows_of(session: Session, view: HostView) -> Iterator[Row]:
+    if view.host.spec.is_cluster:
+        yield from _rows_of_cluster(session, view)
+        return
     shown = {gpu.facts.address: gpu for gpu in view.gpus}
     gone = {entry.address for entry in view.host.status.quarantined} | set(view.host.spec.retired)
     for address in sorted(shown.keys() | gone):
@@ -45,6 +48,32 @@ def _rows_of(session: Session, view: HostView) -> Iterator[Row]:
             **_standing(view.host, address, gpu),
             **facts,
             **_said(view.host, address),
+        }
+
+
+def _rows_of_cluster(session: Session, view: HostView) -> Iterator[Row]:
+    """Those that a guest has reported: of the others only their number is known, which `hikube host list` shows."""
+    from provisioner.lifecycle.fleet import snapshot
+
+    claims = next(load.claims for load in snapshot(session.store, session.tables).loads if load.name == view.name)
+    for claim in claims:
+        yield {
+            "host": view.name,
+            "address": claim.spec.device,
+            "state": (GpuState.CLEANING if claim.is_released else GpuState.CLAIMED).value,
+            "owner": "" if claim.is_released else str(claim.spec.owner.key),
+            "quarantine": None,
+            "retired": False,
+            "retiredReason": "",
+            **_nothing_known(),
+            "gpu": label_of(session.tables, claim.spec.gpu_name),
+            "name": claim.spec.gpu_name,
+            "health": GpuHealth.OK.value,
+            "healthMessage": "",
+            "node": claim.status.machine.node if claim.status.machine is not None else "",
+            "serial": claim.status.guest.serial,
+            "findings": [],
+            "lastCheck": None,
         }
 
 

@@ -20,6 +20,9 @@ _SUBJECTS_NAMED = 4
 def doctor_text(title: str, seen: Consultation, *, gpus: Sequence[str]) -> str:
     """One host with these GPUs: a line of summary, a section for the host and for each GPU, and what was checked."""
     diagnosis, status = seen.diagnosis, seen.host.status
+    if status.cluster is not None and not diagnosis.findings:
+        nodes, version = len(status.cluster.nodes), status.cluster.version
+        return f"{title}: answers; KubeVirt {version} with {nodes} nodes; {seen.examination.why_not}\n"
     names = {gpu.address: gpu.name.rsplit("/", 1)[-1] for gpu in status.gpus}
     how = f"looked at from inside ({seen.examination.source})" if seen.examination.is_known else "not looked at from inside"
     lines = [f"{title}: {_sum(diagnosis.findings)}; {how}"]

@@ -11,12 +11,14 @@ docs: docs/errors.md#hk-capacity-001
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from provisioner.model.errors import HikubeError, InvalidDocuments, InvalidInput
+from provisioner.model.mistake_lines import lines_of, mistake_line
 
-MISTAKES_SHOWN = 200
+__all__ = ["error_text", "mistake_line"]
+
 FACT_LINES_SHOWN = 40
 
 
@@ -44,7 +46,7 @@ def _facts(error: HikubeError) -> list[str]:
     context = error.context
     lines: list[str] = []
     if isinstance(error, InvalidDocuments):
-        lines += _mistakes(context.get("mistakes", ()))
+        lines += lines_of(context.get("mistakes", ()))
     if context.get("sentence"):
         lines += _no_placement(context)
     if context.get("allowed"):
@@ -60,29 +62,3 @@ def _no_placement(context: Mapping[str, Any]) -> list[str]:
     counts, _, _ = str(context["sentence"]).partition("; nearest:")
     nearest = context.get("nearest")
     return [counts, f"closest: {nearest['host']} lacks {nearest['lacks']}"] if nearest else [counts]
-
-
-def _mistakes(mistakes: Iterable[Mapping[str, Any]]) -> list[str]:
-    rows = list(mistakes)
-    lines = [line for mistake in rows[:MISTAKES_SHOWN] for line in _mistake(mistake)]
-    if len(rows) > MISTAKES_SHOWN:
-        lines.append(f"… and {len(rows) - MISTAKES_SHOWN} more")
-    return lines
-
-
-def mistake_line(mistake: Mapping[str, Any]) -> str:
-    """`vm.yaml:12:7: spec.gpus[0].name: …`."""
-    where = ":".join(str(mistake[key]) for key in ("file", "line", "column") if mistake.get(key))
-    path = f"{mistake['path']}: " if mistake.get("path") else ""
-    return f"{where + ': ' if where else ''}{path}{mistake.get('message', '')}"
-
-
-def _mistake(mistake: Mapping[str, Any]) -> list[str]:
-    lines = [mistake_line(mistake)]
-    if mistake.get("allowed"):
-        allowed = mistake["allowed"]
-        text = allowed if isinstance(allowed, str) else ", ".join(str(value) for value in allowed)
-        lines.append(f"    allowed: {text}")
-    if mistake.get("did_you_mean"):
-        lines.append(f"    did you mean {mistake['did_you_mean']}?")
-    return lines

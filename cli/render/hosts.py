@@ -11,6 +11,7 @@ from cli.render.table import NONE, table
 
 if TYPE_CHECKING:
     from provisioner.planning.fleet import GpuView, HostView
+    from provisioner.planning.nodes import NodeView
 
 
 def hosts_table(views: Sequence[HostView], *, now_s: float, wide: bool) -> str:
@@ -36,6 +37,8 @@ def _models(counted: Mapping[str, int]) -> str:
 
 def host_text(view: HostView) -> str:
     """One host: how it is, and a table of its GPUs."""
+    if view.host.spec.is_cluster:
+        return _cluster_text(view)
     host, status = view.host, view.host.status
     item = host.as_json()
     kvm = f"{kvm_word(item)}{f' ({status.kvm.message})' if status.kvm.message else ''}"
@@ -55,6 +58,41 @@ def host_text(view: HostView) -> str:
     ]
     head = "".join(f"{title + ':':<11} {value}\n" for title, value in lines if value)
     return head + ("\n" + gpus_table(view) if view.gpus else "GPUs:       none\n")
+
+
+def _cluster_text(view: HostView) -> str:
+    """A KubeVirt cluster: what it permits, and a table of its nodes."""
+    host, facts = view.host, view.host.status.cluster
+    settings = host.spec.cluster
+    lines = [
+        ("Name", host.metadata.name),
+        ("URI", host.spec.uri),
+        ("Labels", ", ".join(f"{name}={value}" for name, value in host.metadata.labels.items())),
+        ("Status", host_status(host.as_json())),
+        ("KubeVirt", facts.version if facts is not None else ""),
+        ("Namespace", settings.namespace or "each VM's own"),
+        ("CPUs", f"{view.free_vcpus} vCPUs of {view.vcpus} free"),
+        ("Memory", f"{view.free_memory_mib} MiB of {view.memory_mib} MiB free on nodes that take machines"),
+        ("Permits", ", ".join(f"{device.resource} ({device.id})" for device in facts.permitted) if facts is not None else ""),
+        ("Classes", ", ".join(f"{name}={there}" for name, there in host.spec.storage_classes.items())),
+        ("Imports", "disks (CDI)" if facts is not None and facts.can_import_disks else ""),
+        ("DRA", "GPUs can be claimed" if facts is not None and facts.can_claim_devices else ""),
+    ]
+    head = "".join(f"{title + ':':<11} {value}\n" for title, value in lines if value)
+    return head + ("\n" + _nodes_table(view) if view.nodes else "Nodes:      none\n")
+
+
+def _nodes_table(view: HostView) -> str:
+    titles = ("NODE", "STATUS", "FREE", "GPUS", "FREE-MEMORY")
+    return table(titles, [_node_row(node) for node in view.nodes])
+
+
+def _node_row(view: NodeView) -> list[str]:
+    node = view.node
+    free = sum(max(0, count) for count in view.free_devices.values())
+    gpus = ",".join(f"{device.count}x{device.resource.rsplit('/', 1)[-1]}" for device in node.devices if device.count)
+    status = "Schedulable" if node.schedulable else "Unschedulable"
+    return [node.name, status, f"{free}/{sum(device.count for device in node.devices)}", gpus, f"{view.free_memory_mib}Mi"]
 
 
 def gpus_table(view: HostView) -> str:

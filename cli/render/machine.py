@@ -29,6 +29,7 @@ def machine_text(item: Mapping[str, Any], *, now_s: float) -> str:
         ("Disk", _disk(item)),
         ("Run", at(item, "spec.runStrategy")),
         ("Domain", at(item, "status.domain")),
+        ("Machine", _machine(item)),
         ("Age", age(at(item, "metadata.creationTimestamp"), now_s)),
     ]
     text = "".join(_field(title, str(value)) for title, value in lines if value)
@@ -60,10 +61,19 @@ def _disk(item: Mapping[str, Any]) -> str:
     return ", ".join(part for part in (system, *disks) if part)
 
 
+def _machine(item: Mapping[str, Any]) -> str:
+    """On a KubeVirt cluster: what to ask the cluster for, and on which node it is."""
+    machine = at(item, "status.machine", None)
+    if not machine:
+        return ""
+    where = f" on node {machine['node']}" if machine.get("node") else ""
+    return f"{machine['namespace']}/{machine['name']}{where}"
+
+
 def _gpu_row(gpu: Mapping[str, Any]) -> list[str]:
     return [
         gpu["name"],
-        gpu["address"],
+        gpu["address"] or NONE,
         gpu.get("guestAddress") or NONE,
         ",".join(gpu.get("companions", ())) or NONE,
         gpu.get("uuid") or NONE,

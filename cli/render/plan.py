@@ -14,9 +14,7 @@ def plan_text(planned: Mapping[str, Any]) -> str:
     if preview is None:
         return "\n".join(lines) + "\n"
     lines.append(
-        f"Plan  {planned['resource'].metadata.name} on {preview.placement.sentence()}"
-        if preview.domain_xml
-        else _nowhere(preview)
+        f"Plan  {planned['resource'].metadata.name} on {preview.placement.sentence()}" if preview.steps else _nowhere(preview)
     )
     lines += [f"  {reason}" for reason in getattr(preview.placement, "reasons", ())]
     if preview.steps:
@@ -42,7 +40,7 @@ def plan_json(planned: Mapping[str, Any]) -> dict[str, Any]:
     }
     if preview is not None:
         facts |= {
-            "fits": bool(preview.domain_xml),
+            "fits": bool(preview.steps),
             "placement": preview.placement.as_dict(),
             "domainXml": preview.domain_xml,
             "seed": {name.replace("_", "-"): text for name, text in preview.seed.items()},

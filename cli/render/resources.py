@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.render.age import age
 from cli.render.conditions import in_order
-from cli.render.table import Column, Item
+from cli.render.table import NONE, Column, Item
 
 
 def at(item: Item, path: str, default: Any = "") -> Any:
@@ -92,7 +92,9 @@ def _trouble(item: Item) -> Mapping[str, Any]:
 
 
 def kvm_word(item: Item) -> str:
-    """Whether KVM runs guests there."""
+    """Whether KVM runs guests there; of a KubeVirt cluster that is no question."""
+    if str(at(item, "spec.uri")).startswith("kubevirt:"):
+        return NONE
     return {True: "works", False: "broken"}.get(at(item, "status.kvm.works", None), "unproven")
 
 
@@ -114,6 +116,23 @@ def disk_reason(item: Item) -> str:
     conditions = {each["type"]: each for each in at(item, "status.conditions", ())}
     ready = conditions.get("Ready", {})
     return str(ready.get("reason", "")) if ready.get("status") == "False" else ""
+
+
+def quota_use(item: Item) -> str:
+    """`AD102GL_L40S:2/2,gpus:3/4`: used and allowed, of everything that the quota limits; `?` while nobody has counted."""
+    used = at(item, "status.used", {})
+    words = ((name.rsplit("/", 1)[-1], used.get(name, "?"), hard) for name, hard in at(item, "spec.hard", {}).items())
+    return ",".join(f"{name}:{count}/{hard}" for name, count, hard in words)
+
+
+def hosts_in_words(labels: Mapping[str, str]) -> str:
+    """`zone=geneva,rack=r1`: the labels of hosts that may be used; `any` where none is asked for."""
+    return ",".join(f"{name}={value}" for name, value in labels.items()) or "any"
+
+
+def _condition(item: Item, condition_type: str) -> Item:
+    """Of that type; empty if there is none."""
+    return next((each for each in at(item, "status.conditions", ()) if each["type"] == condition_type), {})
 
 
 def source_of_disk(item: Item) -> str:
@@ -176,6 +195,12 @@ _BY_KIND: dict[str, tuple[Column, ...]] = {
         Column("OUTCOME", lambda item, _: str(at(_last_entry(item), "outcome"))),
         Column("RESET", lambda item, _: str(at(_last_entry(item), "cleaning.resetMethod")), wide=True),
         Column("SINCE", lambda item, _: str(at(_last_entry(item), "ended")), wide=True),
+    ),
+    "GPUQuota": (
+        Column("USED", lambda item, _: quota_use(item)),
+        Column("HOSTS", lambda item, _: hosts_in_words(at(item, "spec.hostSelector", {}))),
+        Column("WITHIN", lambda item, _: _condition(item, "WithinQuota").get("status", "Unknown")),
+        Column("REASON", lambda item, _: str(_condition(item, "WithinQuota").get("reason", "")), wide=True),
     ),
     "Image": (
         field("DISTRIBUTION", "spec.distribution"),

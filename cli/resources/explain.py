@@ -1,4 +1,4 @@
-"""`hikube explain`: the placement of a VM, host by host, and its hardware, choice by choice, by the planner itself."""
+"""`hikube explain`: the placement of a VM, host by host, and its hardware, choice by choice, by the planner itself; a quota."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from cli.machines import machine
 from cli.options import NAMELESS, NamelessOutput, Namespace, output_format
 from cli.output import as_json, as_yaml, put
+from cli.quota import WORD, explain_quota
 from cli.session import Session
 from provisioner.model.errors import InvalidInput
 from provisioner.model.kinds import find_words
@@ -17,26 +18,32 @@ from provisioner.model.kinds import find_words
 if TYPE_CHECKING:
     from provisioner.model.virtual_machine import VirtualMachine
 
-EXPLAINED = ("VirtualMachine", "VMInstance")
+EXPLAINED = ("VirtualMachine", "VMInstance", WORD)
 
 
 def explain(
-    kind: Annotated[str, typer.Argument(metavar="vm", help="vm or vmi, or vm/NAME")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The VM")] = "",
+    kind: Annotated[str, typer.Argument(metavar="vm|quota", help="vm, vmi or quota, or vm/NAME")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The VM, or the quota")] = "",
     namespace: Namespace = "default",
     hardware: Annotated[
         bool, typer.Option("--hardware", help="Say which hardware the guest gets, and why, choice by choice")
     ] = False,
     output: NamelessOutput = "table",
 ) -> None:
-    """Say why a VM is where it is, or why it is nowhere: what it asks for, and what every host answers."""
+    """Say why a VM is where it is, or why it is nowhere: what it asks for, and what every host answers.
+
+    Of a quota: how much of it is used, by whom, and which hosts it leaves to its namespace.
+    """
     form = output_format(output, allowed=NAMELESS)
     if "/" not in kind and not name:
-        raise InvalidInput("which VM?", hint="hikube explain vm NAME")
+        raise InvalidInput("which one?", hint="hikube explain vm NAME, or hikube explain quota NAME")
     word, _, slashed = kind.partition("/")
     if find_words(word).kind not in EXPLAINED:
-        raise InvalidInput(f"only VMs are placed, not {word}", context={"allowed": ["vm", "vmi"]})
+        raise InvalidInput(f"only VMs and quotas are explained, not {word}", context={"allowed": ["vm", "vmi", "quota"]})
     session = Session()
+    if find_words(word).kind == WORD:
+        explain_quota(session, slashed or name, namespace, form=form)
+        return
     vm = machine(session, f"{word}/{slashed or name}" if word.lower() != "vm" else slashed or name, namespace)
     if hardware:
         _explain_hardware(session, vm, form=form)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from cli.applying import Applied, Verb
 from cli.goals import gone, machine_settled, still_wanted
 from cli.output import say
-from cli.planning import no_capacity, preview_of
+from cli.planning import nowhere, preview_of
 from cli.waiting import Target, Wait
-from provisioner.model.errors import HikubeError, NoCapacity, StillPending
+from provisioner.model.errors import HikubeError, NoCapacity, QuotaExceeded, StillPending
 from provisioner.model.metadata import Resource, find_condition
 from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.planning.placement import NoPlacement
@@ -33,12 +33,13 @@ def refuse_if_hopeless(session: Session, vm: VirtualMachine, *, queues: bool) ->
 
     Raises:
         NoCapacity: no host can take the VM, none is still to be looked at, and it shall not queue.
+        QuotaExceeded: its namespace may not have so many GPUs (more), and it shall not queue.
         InvalidInput, NotFound: the VM names what does not exist.
     """
     placement = preview_of(session, vm).placement
     if isinstance(placement, NoPlacement):
         if not queues and not _may_change(placement):
-            raise no_capacity(vm, placement, hint="--queue waits for capacity; `hikube gpu offers` shows what is free")
+            raise nowhere(vm, placement, hint="--queue waits for capacity; `hikube gpu offers` shows what is free")
         say(f"Plan  {vm.metadata.name} has no host yet: {placement.sentence()}")
         return
     say(f"Plan  {vm.metadata.name} on {placement.sentence()}")
@@ -58,13 +59,13 @@ class Patience:
         """Wait.
 
         Raises:
-            NoCapacity: the VM would have to queue; if it was made here, it is gone again.
+            NoCapacity, QuotaExceeded: the VM would have to queue; if it was made here, it is gone again.
             StillPending, Failed, Stuck: see waiting.
         """
         target = Target(self._done.resource.key, self._is_over, "Ready")
         try:
             Wait(self._session, [target], timeout_s=self._timeout_s).run()
-        except NoCapacity as error:
+        except (NoCapacity, QuotaExceeded) as error:
             if self._done.verb is Verb.CREATED:
                 self._take_back()
             else:
@@ -85,7 +86,7 @@ class Patience:
         waited_s = self._session.clock.monotonic_s() - self._began_s
         if not isinstance(placement, NoPlacement) or _may_change(placement, waited_s=waited_s):
             return  # room was made a moment ago, or is about to be: the control loop will see
-        raise no_capacity(vm, placement, hint="--queue waits for capacity; `hikube gpu offers` shows what is free")
+        raise nowhere(vm, placement, hint="--queue waits for capacity; `hikube gpu offers` shows what is free")
 
     def _take_back(self) -> None:
         """Nothing was placed, so nothing but the object itself has to go."""

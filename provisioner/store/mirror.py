@@ -39,6 +39,11 @@ class Mirror:
         self._store: Store | None = None
         self._version = ""
 
+    @property
+    def objects(self) -> tuple[Resource, ...]:
+        """As they were at the last call of `catch_up`, in no order."""
+        return tuple(self._objects.values())
+
     def catch_up(self, store: Store) -> list[News]:
         """What is other than at the last call; everything, at the first. Another store than before is listed anew.
 

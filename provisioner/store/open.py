@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from provisioner.model.clock import Clock, Identifiers
 
 
-def open_store(path: Path, *, clock: Clock, identifiers: Identifiers, key_path: Path | None = None) -> SqliteStore:
+def open_store(
+    path: Path, *, clock: Clock, identifiers: Identifiers, key_path: Path | None = None, ignores_signpost: bool = False
+) -> SqliteStore:
     """The store in that file; file and directories are created private to the user where missing, an older schema is migrated.
 
-    Secrets are sealed with the key in `key_path`; by default in a file beside the database.
+    Secrets are sealed with the key in `key_path`; by default in a file beside the database. `ignores_signpost`: for whoever
+    moves the objects to another store, or from there.
 
     Raises:
         StoreUnavailable: as SqliteStore; nothing was changed then.
     """
-    return SqliteStore(path, clock=clock, identifiers=identifiers, key_path=key_path)
+    return SqliteStore(path, clock=clock, identifiers=identifiers, key_path=key_path, ignores_signpost=ignores_signpost)

@@ -98,7 +98,7 @@ def delete(shelf: Shelf, key: Key, *, uid: str, version: str, now: str) -> None:
     if stored is None or uid not in ("", stored.metadata.uid):
         raise missing(key)
     if version not in ("", stored.metadata.resource_version):
-        raise overtaken(stored, version)
+        raise overtaken(key, stored=stored.metadata.resource_version, given=version)
     _delete_all(shelf, [stored], now=now)
 
 
@@ -112,10 +112,10 @@ def missing(key: Key) -> NotFound:
     return NotFound(f"{key} does not exist", context={"key": str(key)})
 
 
-def overtaken(stored: Resource, version: str) -> Conflict:
-    """The error for whoever acts on that version of an object, which is not the stored one any more."""
-    facts = {"key": str(stored.key), "stored": stored.metadata.resource_version, "given": version}
-    return Conflict(f"{stored.key} was changed by somebody else", hint="read it again and decide again", context=facts)
+def overtaken(key: Key, *, stored: str, given: str) -> Conflict:
+    """The error for whoever acts on one version of an object, where another is stored by now."""
+    facts = {"key": str(key), "stored": stored, "given": given}
+    return Conflict(f"{key} was changed by somebody else", hint="read it again and decide again", context=facts)
 
 
 def shown(resource: R) -> R:
@@ -168,7 +168,7 @@ def _current(shelf: Shelf, wanted: R) -> R:
     if stored is None or wanted.metadata.uid not in ("", stored.metadata.uid):
         raise missing(wanted.key)
     if wanted.metadata.resource_version != stored.metadata.resource_version:
-        raise overtaken(stored, wanted.metadata.resource_version)
+        raise overtaken(wanted.key, stored=stored.metadata.resource_version, given=wanted.metadata.resource_version)
     return cast("R", stored)
 
 

@@ -52,6 +52,12 @@ def _host(bad: Spec, good: Spec, says: str) -> Case:
     return Case("GPUHost", uri | bad, uri | good, says)
 
 
+def _of_cluster(bad: Spec, good: Spec) -> Case:
+    """What means nothing on a KubeVirt cluster; a default that is written out says nothing."""
+    uri = {"uri": "kubevirt:"}
+    return Case("GPUHost", uri | bad, uri | good, "this is about one machine and its libvirt; a KubeVirt cluster has no use")
+
+
 def _group(bad: Spec, good: Spec, says: str) -> Case:
     return Case("Kubernetes", {"nodeGroups": {"gpu": bad}}, {"nodeGroups": {"gpu": good}}, says)
 
@@ -152,6 +158,19 @@ CASES = (
         '"d41d8cd9" is no SHA-256, which has 64 hexadecimal digits',
     ),
     _disk({"size": "1Gi", "storage": "2Gi"}, {"size": "1Gi"}, "size and storage say the same with different values"),
+    Case(
+        "GPUQuota",
+        {"hard": {}},
+        {"hostSelector": {"tenant": "a"}},
+        "a quota that says nothing limits nothing; say hard, hostSelector",
+    ),
+    Case(
+        "GPUQuota",
+        {"hard": {"nvidia.com/GPU": 1}},
+        {"hard": {"nvidia.com/AD102GL_L40S": 1, "l4": 0, "gpus": 2}},
+        "this names no model of GPU; all models together are called gpus",
+    ),
+    Case("GPUQuota", {"hard": {"": 1}}, {"hard": {"10de:26b9": 1}}, "a model has a name of at most 253 characters"),
     Case("Image", {"url": "/var/a.img"}, {"url": "file:///var/a.img"}, '"/var/a.img" is no URL that an image can be read from'),
     _host(
         {"uri": "ssh://root@a"},
@@ -199,6 +218,22 @@ CASES = (
         {"externalAddresses": ["10.0.0.0/16"]},
         '"10.0.0.0/8" is larger than a /16; name the part that leads to this host',
     ),
+    Case(
+        "GPUHost",
+        {"uri": "qemu:///system", "kubevirt": {}},
+        {"uri": "kubevirt:", "kubevirt": {}},
+        "only a host whose uri begins",
+    ),
+    _of_cluster({"storagePool": "fast"}, {"storagePool": "default"}),
+    _of_cluster({"network": "lan"}, {"network": "default"}),
+    _of_cluster({"reservedMemoryMib": 2048}, {"reservedMemoryMib": 1024}),
+    _of_cluster({"scrubCommand": "wipe {address}"}, {"scrubCommand": ""}),
+    _of_cluster({"externalInterface": "br0"}, {"externalInterface": ""}),
+    _of_cluster({"retired": ["0000:41:00.0"]}, {"retired": []}),
+    _of_cluster({"externalAddresses": ["203.0.113.1"]}, {"externalAddresses": []}),
+    _of_cluster({"networks": {"lan": {"bridge": "br0"}}}, {"networks": {}}),
+    _of_cluster({"allowEmulation": True}, {"allowEmulation": False}),
+    _of_cluster({"keepOnVfio": True}, {"keepOnVfio": False}),
     _group({"minReplicas": 11}, {"minReplicas": 10}, "minReplicas is more than maxReplicas"),
     _group({"resources": {"cpu": 4}}, {"resources": {"cpu": "", "memory": ""}}, f"{HALF} cpu is here"),
     _group({"resources": {"memory": "8Gi"}}, {"resources": {"cpu": 4, "memory": "8Gi"}}, f"{HALF} memory is here"),

@@ -20,6 +20,7 @@ from provisioner.drivers.simulated.images import SimulatedImages
 from provisioner.drivers.simulated.presets import L40S
 from provisioner.lifecycle.assembly import behind, controller_of
 from provisioner.lifecycle.ports import Ports
+from provisioner.model.clock import Clock
 from provisioner.model.documents import parse_documents
 from provisioner.model.errors import ControllerBusy, StoreUnavailable
 from provisioner.model.gpu_host import GPUHost, GPUHostSpec
@@ -113,12 +114,13 @@ class Leader:
 class Scene:
     """The cluster, the hosts and the clock."""
 
-    def __init__(self, plane: ControlPlane, directory: Path, opened: ExitStack) -> None:
+    def __init__(self, plane: ControlPlane, directory: Path, opened: ExitStack, *, store_clock: Clock | None = None) -> None:
+        """The store's own clock is the system's, unless another one is given."""
         self.plane = plane
         self.opened = opened
         self.clock = ManualClock()
         self.fleet = SimulatedFleet(self.clock, seed=1)
-        self.store = opened.enter_context(store_of(plane))
+        self.store = opened.enter_context(store_of(plane, clock=store_clock))
         self.actors: list[str] = []
         """Who changed something, change by change."""
         self._directory = directory
@@ -139,6 +141,11 @@ class Scene:
         """Nobody has anything to do by what was heard so far: hear on for a moment, then let time pass."""
         SystemClock().sleep(HEARING_S)
         self.clock.advance(min(PAUSE_MAX_S, idle_s))
+
+    def pass_time(self, duration_s: float, leader: Leader) -> None:
+        """While that leader works."""
+        until_s = self.clock.monotonic_s() + duration_s
+        leader.work(lambda: self.clock.monotonic_s() >= until_s)
 
     def add_hosts(self, *names: str) -> None:
         for name in names:

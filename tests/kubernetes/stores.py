@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.clocks import ManualClock, SystemClock
+from provisioner.model.clock import Clock
 from provisioner.model.errors import NotFound
 from provisioner.model.kinds import KINDS
 from provisioner.model.tables import Tables
@@ -32,10 +33,15 @@ LACKS = {
 
 
 def store_of(
-    plane: ControlPlane, *, kubeconfig: Path | None = None, request_timeout_s: float = REQUEST_TIMEOUT_S, **settings: Any
+    plane: ControlPlane,
+    *,
+    kubeconfig: Path | None = None,
+    request_timeout_s: float = REQUEST_TIMEOUT_S,
+    clock: Clock | None = None,
+    **settings: Any,
 ) -> KubernetesStore:
     """A store as the administrator has it, or whoever else's kubeconfig it is."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     server = ApiServer.from_kubeconfig(kubeconfig or plane.kubeconfig, clock=clock, request_timeout_s=request_timeout_s)
     return KubernetesStore(server, clock=clock, tables=Tables.builtin(), **settings)
 

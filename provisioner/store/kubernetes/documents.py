@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
+from provisioner.model.classes import CLASS_LABEL
 from provisioner.model.documents import read_data
 from provisioner.model.errors import InvalidInput
 from provisioner.model.kinds import KINDS, WORDS, load
-from provisioner.model.metadata import Metadata, OwnerReference, Status
+from provisioner.model.metadata import Key, Metadata, OwnerReference, Status
 from provisioner.store import semantics
+from provisioner.store.kubernetes import acceptance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +33,10 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 OURS = "hikube"
 IDENTITY = "hikube.cloud/identity"
 """Annotation: the uid that the object had in the store that it came from; domains bear it."""
-WRITTEN = frozenset({"VirtualMachine", "VMInstance", "VMDisk", "Kubernetes", "KubernetesNodes", "GPUHost", "Image"})
+WRITTEN = frozenset({"VirtualMachine", "VMInstance", "VMDisk", "Kubernetes", "KubernetesNodes", "GPUHost", "GPUQuota", "Image"})
 """Kinds that users write."""
+_ALIKE = frozenset({"GPUQuota"})
+"""Kinds of which a user's shape may look like the normal form and yet say a model by another name."""
 
 Document = dict[str, Any]
 
@@ -68,8 +72,12 @@ def spec_of(resource: Resource) -> Document:
 
 
 def status_of(resource: Resource) -> Document:
-    """Its status in normal form."""
-    return cast("Document", resource.as_json(only={"status"}).get("status", {}))
+    """Its status in normal form, without the condition that is not its writer's (see acceptance.py)."""
+    status = cast("Document", resource.as_json(only={"status"}).get("status", {}))
+    conditions = status.get("conditions") or ()
+    if any(each["type"] == acceptance.CONDITION for each in conditions):
+        status["conditions"] = [each for each in conditions if each["type"] != acceptance.CONDITION]
+    return status
 
 
 def resource_of(document: Mapping[str, Any], *, kind: str, tables: Tables) -> Resource:
@@ -79,7 +87,7 @@ def resource_of(document: Mapping[str, Any], *, kind: str, tables: Tables) -> Re
         InvalidInput, InvalidDocuments: the model has no such object, though the API server took it.
     """
     head = {"apiVersion": WORDS[kind].api_version, "kind": kind}
-    metadata = _metadata(document.get("metadata") or {})
+    metadata = metadata_of(document)
     if kind == "Secret":
         spec: Document = {"data": {name: _text(name, value) for name, value in (document.get("data") or {}).items()}}
         return load({**head, "metadata": {"name": metadata.name}, "spec": spec}).model_copy(update={"metadata": metadata})
@@ -95,10 +103,17 @@ def uid_of(document: Mapping[str, Any]) -> str:
     return str((metadata.get("annotations") or {}).get(IDENTITY) or metadata.get("uid") or "")
 
 
+def key_of(document: Mapping[str, Any], *, kind: str) -> Key:
+    """What names it."""
+    return Key(kind, str(document["metadata"].get("namespace") or ""), str(document["metadata"]["name"]))
+
+
 def _read(document: Document, *, tables: Tables) -> Resource:
     kind = KINDS[document["kind"]]
     if kind.KIND not in WRITTEN:
         return load(document)
+    if kind.KIND in _ALIKE:
+        return read_data(document, source=f"{kind.KIND} {document['metadata']['name']}", tables=tables)
     try:
         resource = load(document)
     except InvalidInput:
@@ -116,10 +131,13 @@ def _status(kind: type[Status], written: Mapping[str, Any], *, of: str) -> Statu
         raise InvalidInput(f"the status of {of} cannot be read", why=str(error), hint=hint) from error
 
 
-def _metadata(written: Mapping[str, Any]) -> Metadata:
+def metadata_of(document: Mapping[str, Any]) -> Metadata:
+    """Its metadata as the model has them, whether it is understood or not."""
+    written = document.get("metadata") or {}
     labels = {name: value for name, value in (written.get("labels") or {}).items() if (name, value) != (MANAGED_BY, OURS)}
     annotations = dict(written.get("annotations") or {})
     identity = annotations.pop(IDENTITY, "")
+    annotations.pop(acceptance.ACCEPTED, None)
     return Metadata(
         name=str(written.get("name") or ""),
         namespace=str(written.get("namespace") or ""),
@@ -136,6 +154,26 @@ def _metadata(written: Mapping[str, Any]) -> Metadata:
             for owner in written.get("ownerReferences") or ()
         ),
     )
+
+
+def changed(stored: Document, wanted: Resource, *, is_new_spec: bool, record: str) -> Document:
+    """The stored document with the metadata, and a new spec, of what is wanted; a record replaces the one that it has."""
+    document = document_of(wanted)
+    metadata = dict(stored["metadata"])
+    kept = {
+        name: value for name, value in (metadata.get("annotations") or {}).items() if name in (IDENTITY, acceptance.ACCEPTED)
+    }
+    for field in ("labels", "annotations", "finalizers", "ownerReferences"):
+        value = document["metadata"][field]
+        if field == "annotations":
+            value = {**value, **kept} | ({acceptance.ACCEPTED: record} if record else {})
+        if field == "labels" and acceptance.class_change(stored) is not None:
+            value = {**value, CLASS_LABEL: acceptance.labelled(stored)}
+        if value or field in metadata:
+            metadata[field] = value
+    metadata = {name: value for name, value in metadata.items() if value not in ({}, [])}
+    content: Document = {name: document[name] for name in ("spec", "data") if name in document} if is_new_spec else {}
+    return {**stored, "metadata": metadata, **content}
 
 
 def _owner_document(owner: OwnerReference) -> Document:

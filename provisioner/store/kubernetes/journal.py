@@ -45,6 +45,17 @@ class Journal:
         with self._news:
             return str(self._position)
 
+    def known(self, key: Key) -> Resource | None:
+        """The object as it was told last; None if it was not, or is gone."""
+        with self._news:
+            return self._known.get(key)
+
+    def tell_gone(self, key: Key, *, uid: str) -> None:
+        """Note that an object is gone of which nothing more can be said."""
+        before = self.known(key)
+        if before is not None and before.metadata.uid == uid:
+            self.tell(ChangeType.DELETED, before)
+
     def tell(self, change: ChangeType, resource: Resource) -> None:
         """Note a change, unless something newer is known."""
         with self._news:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from provisioner.model.clock import timestamp
 from provisioner.model.errors import Conflict, ControllerBusy, HikubeError, NotFound
-from provisioner.store.kubernetes.lease import Lease, collection
+from provisioner.store.kubernetes.lease import SIGNPOST, Lease, collection
+from provisioner.store.moving.signposts import raise_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,7 @@ class LeaderLease:
         identity: Names this object among all that want the Lease, ever: nobody else's may be equal.
         command: What to show to others who want it, such as `hikube controller`.
         lost: Called once, in a thread of the lease's, when somebody else was found to have it.
+        ignores_signpost: For whoever moves the objects himself; anybody else is refused where they have left.
         renews: Whether to renew it in a thread of its own; without, whoever holds it calls `renew` at least every RENEW_S.
     """
 
@@ -87,7 +89,11 @@ class LeaderLease:
         name: str = NAME,
         lost: Callable[[], None] = lambda: None,
         renews: bool = True,
+        ignores_signpost: bool = False,
     ) -> None:
+        self._name = name
+        self._namespace = namespace
+        self._ignores_signpost = ignores_signpost
         self._server = server
         self._clock = clock
         self._identity = identity
@@ -150,10 +156,13 @@ class LeaderLease:
 
         Raises:
             StoreUnavailable: the server does not answer. It may be taken all the same; then the next call finds it so.
-            NotAllowed: Leases of that namespace may not be read or written.
+            NotAllowed: Leases of that namespace may not be read or written; or the objects have left, or not all come.
         """
         with self._turn:
-            if self._ours is None and self._may_take(lease := self._read()):
+            lease = self._read() if self._ours is None else None
+            if self._ours is None:
+                self._raise_if_signposted(lease)
+            if self._ours is None and self._may_take(lease):
                 now = timestamp(self._clock.now_s())
                 wanted = (lease or self._unmade).taken(self._identity, command=self._command, duration_s=DURATION_S, now=now)
                 if self._write(wanted):
@@ -216,6 +225,14 @@ class LeaderLease:
             return None
         return Leader(lease.holder, lease.command, lease.since)
 
+    def _raise_if_signposted(self, lease: Lease | None) -> None:
+        """The Lease of the controller without a class bears the signpost for all."""
+        if self._ignores_signpost:
+            return
+        signposted = lease if self._name == NAME else self._read(f"{self._collection}/{NAME}")
+        undo = f"kubectl annotate lease --namespace {self._namespace} {NAME} {SIGNPOST}-"
+        raise_for(signposted.signpost if signposted is not None else None, store="this cluster", undo=undo)
+
     def _may_take(self, lease: Lease | None) -> bool:
         if lease is None or lease.holder in ("", self._identity):
             return True
@@ -224,9 +241,9 @@ class LeaderLease:
             self._seen = (lease.version, now_s)
         return now_s - self._seen[1] >= (lease.duration_s or DURATION_S)
 
-    def _read(self) -> Lease | None:
+    def _read(self, path: str = "") -> Lease | None:
         try:
-            return Lease(self._server.request("GET", self._path))
+            return Lease(self._server.request("GET", path or self._path))
         except NotFound:
             return None
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from provisioner.store.moving.signposts import Signpost
+
 API_VERSION = "coordination.k8s.io/v1"
 COMMAND = "hikube.cloud/command"
 """Annotation: what its holder runs, for whoever is told to wait."""
 COMMAND_LETTERS = 120
+SIGNPOST = "hikube.cloud/moved"
+"""Annotation: the objects of this cluster are on their way, or have left (see store/moving/signposts.py)."""
 
 Document = dict[str, Any]
 
@@ -42,6 +46,17 @@ class Lease:
     def command(self) -> str:
         """What its holder runs; empty if he does not say."""
         return str((self._metadata.get("annotations") or {}).get(COMMAND) or "")
+
+    @property
+    def name(self) -> str:
+        """In its namespace."""
+        return str(self._metadata.get("name") or "")
+
+    @property
+    def signpost(self) -> Signpost | None:
+        """That the objects are on their way, or have left; None: they are here."""
+        text = str((self._metadata.get("annotations") or {}).get(SIGNPOST) or "")
+        return Signpost.from_text(text) if text else None
 
     @property
     def since(self) -> str:

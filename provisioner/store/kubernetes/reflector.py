@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from provisioner.model.errors import HikubeError
+from provisioner.store.kubernetes import documents
 from provisioner.store.kubernetes.refusals import is_expired, refused_event
 from provisioner.store.protocol import ChangeType
 
@@ -49,6 +50,7 @@ class Reflector:
         server: ApiServer,
         path: str,
         *,
+        kind: str,
         journal: Journal,
         read: Callable[[Mapping[str, Any]], Resource | None],
         query: Mapping[str, str],
@@ -56,6 +58,7 @@ class Reflector:
     ) -> None:
         self._server = server
         self._path = path
+        self._kind = kind
         self._journal = journal
         self._read = read
         self._query = dict(query)
@@ -116,4 +119,6 @@ class Reflector:
             resource = self._read(document)
             if resource is not None:
                 self._journal.tell(ChangeType(event["type"]), resource)
+            elif event["type"] == ChangeType.DELETED:
+                self._journal.tell_gone(documents.key_of(document, kind=self._kind), uid=documents.uid_of(document))
         self._version = str(document["metadata"]["resourceVersion"])

@@ -32,6 +32,20 @@ def refusal(status: int, answer: bytes, *, what: str) -> HikubeError:
     return kind(f"{what} was refused", why=why, context={"httpStatus": status, "reason": str(told.get("reason", ""))})
 
 
+def is_not_served(error: HikubeError) -> bool:
+    """Whether it says that the server does not know the kind at all; of an object that is not there it speaks in a Status."""
+    return isinstance(error, NotFound) and not error.context.get("reason")
+
+
+def not_served(error: HikubeError, *, kind: str, namespace: str = "") -> HikubeError:
+    """The error for a collection that was not found."""
+    if is_not_served(error):
+        hint = "as an administrator of the cluster: kubectl apply --server-side --filename deploy/crds"
+        return StoreUnavailable(f"the cluster does not know the kind {kind}", why=error.why, hint=hint)
+    hint = f"kubectl create namespace {namespace}" if namespace else ""
+    return NotFound(error.what, why=error.why, hint=hint, context=error.context)
+
+
 def is_expired(error: HikubeError) -> bool:
     """Whether it says that changes since that version are not kept."""
     return error.context.get("httpStatus") == 410

@@ -23,6 +23,7 @@ from provisioner.model.clock import timestamp
 from provisioner.model.errors import ControllerBusy
 from provisioner.store.sqlite import files
 from provisioner.store.sqlite.failures import translated
+from provisioner.store.sqlite.signpost_file import raise_if_signposted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +58,12 @@ class ControllerLock:
         database: Path of the store's database.
         clock: Stamps since when it is held.
         command: What to show to others who want it, such as `hikube controller`.
+        ignores_signpost: For whoever moves the objects himself; anybody else is refused where they have left.
     """
 
-    def __init__(self, database: Path, *, clock: Clock, command: str) -> None:
+    def __init__(self, database: Path, *, clock: Clock, command: str, ignores_signpost: bool = False) -> None:
+        self._database = os.path.abspath(database)
+        self._ignores_signpost = ignores_signpost
         self._path = os.path.abspath(f"{database}.controller")
         self._record = f"{self._path}.who"
         self._lock = file_lock(self._path)
@@ -78,6 +82,7 @@ class ControllerLock:
 
         Raises:
             ControllerBusy: another process, or another lock object of this one, holds it; `context` says who.
+            NotAllowed: the objects were moved to another store, or have not all come.
             StoreUnavailable: the file cannot be opened.
         """
         if self.try_acquire():
@@ -89,9 +94,11 @@ class ControllerLock:
         raise ControllerBusy("another process runs the control loop of this store", why=why, hint=hint, context=facts)
 
     def try_acquire(self) -> bool:
-        """Take it if it is free; True if it is held by this object now, also if it was before."""
+        """Take it if it is free; True if it is held by this object now, also if it was before. Raises as `acquire`."""
         if self._lock.is_held:
             return True
+        if not self._ignores_signpost:
+            raise_if_signposted(self._database)
         mine = Holder(os.getpid(), self._command[:_COMMAND_LETTERS], timestamp(self._clock.now_s()))
         with translated(self._path):
             files.make_private(self._record)

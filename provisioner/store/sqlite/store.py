@@ -20,6 +20,7 @@ from provisioner.store.sqlite.database import BUSY_TIMEOUT_S, Database
 from provisioner.store.sqlite.failures import unreadable
 from provisioner.store.sqlite.parsed import Parsed
 from provisioner.store.sqlite.resealing import rotate_key
+from provisioner.store.sqlite.signpost_file import raise_if_signposted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,10 +44,12 @@ class SqliteStore:
         identifiers: Makes uids.
         history_kept: How many changes can be watched from.
         busy_timeout_s: How long a write waits for writers before it raises StoreUnavailable.
+        ignores_signpost: For whoever moves the objects himself; see signpost_file.py.
 
     Raises:
         StoreUnavailable: the file cannot be opened or written, is damaged, foreign, or of a newer version; so in every method.
         SecretsLocked: in whatever reads or writes the values of a Secret: the key file is missing, or another one.
+        NotAllowed: in every write: the objects were moved to another store, or are on their way.
     """
 
     def __init__(
@@ -58,7 +61,9 @@ class SqliteStore:
         key_path: Path | None = None,
         history_kept: int = semantics.HISTORY_KEPT,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
+        ignores_signpost: bool = False,
     ) -> None:
+        self._ignores_signpost = ignores_signpost
         self._clock = clock
         self._identifiers = identifiers
         self._history_kept = history_kept
@@ -162,6 +167,8 @@ class SqliteStore:
     @contextmanager
     def _shelf(self) -> Iterator[shelf.SqliteShelf]:
         with self._database.write() as connection:
+            if not self._ignores_signpost:
+                raise_if_signposted(self._database.path)
             vault = self._database.vault
             yield shelf.SqliteShelf(connection, load=self._load, vault=vault, history_kept=self._history_kept)
 

@@ -12,6 +12,7 @@ from provisioner.store.kubernetes.crds.schema import Schema
 
 _WIDE = 1
 _READY = '.status.conditions[?(@.type=="Ready")]'
+_WITHIN = '.status.conditions[?(@.type=="WithinQuota")]'
 
 
 def column(title: str, path: str, *, is_wide: bool = False, kind: str = "string") -> Schema:
@@ -34,6 +35,7 @@ _MACHINE = (
     column("External", ".status.externalAddress", is_wide=True),
     column("PCI", ".status.gpus[*].address", is_wide=True),
     column("GPUs", ".spec.gpus", is_wide=True),
+    column("Node", ".status.machine.node", is_wide=True),
     column("Type", ".spec.instanceType", is_wide=True),
     column("Driver", ".status.driverVersion", is_wide=True),
     MESSAGE,
@@ -70,6 +72,7 @@ COLUMNS: Mapping[str, tuple[Schema, ...]] = {
         column("Memory-MiB", ".status.memoryMib", kind="integer"),
         REASON,
         column("URI", ".spec.uri", is_wide=True),
+        column("KubeVirt", ".status.cluster.version", is_wide=True),
         column("Quarantined", ".status.quarantined[*].address", is_wide=True),
         column("Libvirt", ".status.capabilities.libvirtVersion", is_wide=True),
         column("Last-Seen", ".status.lastSeen", is_wide=True),
@@ -79,6 +82,7 @@ COLUMNS: Mapping[str, tuple[Schema, ...]] = {
         column("GPU", ".spec.gpuName"),
         column("Host", ".spec.host"),
         column("Address", ".spec.address"),
+        column("UUID", ".spec.uuid", is_wide=True),
         column("Namespace", ".spec.owner.namespace"),
         column("Owner", ".spec.owner.name"),
         column("Bound", ".status.bound", kind="boolean"),
@@ -93,6 +97,14 @@ COLUMNS: Mapping[str, tuple[Schema, ...]] = {
         column("Device", ".spec.identity.device"),
         column("Serial", ".spec.identity.serial", is_wide=True),
         column("First-Owner", ".status.entries[0].owner.name", is_wide=True),
+    ),
+    "GPUQuota": (
+        column("Within", f"{_WITHIN}.status"),
+        column("Used", ".status.used"),
+        column("Hard", ".spec.hard"),
+        column("Hosts", ".spec.hostSelector"),
+        column("Reason", f"{_WITHIN}.reason", is_wide=True),
+        column("Message", f"{_WITHIN}.message", is_wide=True),
     ),
     "Image": (
         column("Distribution", ".spec.distribution"),

@@ -13,6 +13,7 @@ from provisioner.store.kubernetes.crds.patches import RULES, Patch, apply, order
 from provisioner.store.kubernetes.crds.schema import Schema, schema_of
 from provisioner.store.kubernetes.crds.tables.gpu_claim import GPU_CLAIM, GPU_HISTORY
 from provisioner.store.kubernetes.crds.tables.gpu_host import GPU_HOST
+from provisioner.store.kubernetes.crds.tables.gpu_quota import GPU_QUOTA
 from provisioner.store.kubernetes.crds.tables.image import IMAGE
 from provisioner.store.kubernetes.crds.tables.kubernetes import KUBERNETES
 from provisioner.store.kubernetes.crds.tables.node_groups import KUBERNETES_NODES
@@ -23,8 +24,8 @@ CATEGORY = "hikube"
 """`kubectl get hikube` shows everything. Not `all`: that asks every tenant for what is of the cluster, and is slow."""
 CORE = frozenset({"Secret"})
 """Kinds that every API server has."""
-_WORDS_OF_KUBERNETES = frozenset({"nodes"})
-"""Short names of ours that are taken there: `kubectl get nodes` means the nodes of the cluster."""
+_WORDS_OF_KUBERNETES = frozenset({"nodes", "quota", "quotas"})
+"""Short names of ours that are taken there: `kubectl get nodes` means the nodes of the cluster, `quota` a ResourceQuota."""
 _MADE_BY_HIKUBE = frozenset({"GPUClaim", "GPUHistory"})
 _OF_COZYSTACK = {"appVersion": {"description": "Cozystack's objects have it. Of no meaning here.", "type": "string"}}
 _LONGEST_OBJECT_NAME = 253
@@ -37,6 +38,7 @@ _TABLES: Mapping[str, Sequence[Mapping[str, Patch]]] = {
     "GPUHost": GPU_HOST,
     "GPUClaim": GPU_CLAIM,
     "GPUHistory": GPU_HISTORY,
+    "GPUQuota": GPU_QUOTA,
     "Image": IMAGE,
 }
 

@@ -8,7 +8,8 @@ from provisioner.store.kubernetes.crds.shapes import described, rule
 _CLAIM: dict[str, Patch] = {
     "": {RULES: [rule("self == oldSelf", "a claim is never changed: who owns what is decided when it is made")]},
     "host": described("The GPUHost that has it.", maxLength=63, minLength=1),
-    "address": described("PCI address of function 0."),
+    "address": described("PCI address of function 0. Empty on a KubeVirt cluster that does not tell it."),
+    "uuid": described("As the guest's driver reports it; on a KubeVirt cluster the claim is named by it.", maxLength=64),
     "gpuName": described("Resource name of the model.", maxLength=253),
     "owner.kind": described("VirtualMachine or VMInstance.", maxLength=63),
     "owner.namespace": described("Of the owner.", maxLength=63),
@@ -18,8 +19,10 @@ _CLAIM: dict[str, Patch] = {
 _NAME_IS_THE_DEVICE: Patch = {
     RULES: [
         rule(
-            "self.metadata.name == self.spec.host + '.' + self.spec.address.replace(':', '-')",
-            "the name of a claim is its device, HOST.ADDRESS with '-' for ':', so that there can be one only",
+            "self.metadata.name == self.spec.host + '.' + (has(self.spec.uuid) ? self.spec.uuid.lowerAscii()"
+            " : self.spec.address.replace(':', '-'))",
+            "the name of a claim is its device, HOST.ADDRESS with '-' for ':', so that there can be one only;"
+            " on a KubeVirt cluster HOST.UUID",
             at="metadata.name",
         )
     ]

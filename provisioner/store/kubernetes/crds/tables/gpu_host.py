@@ -10,7 +10,8 @@ from provisioner.store.kubernetes.crds.shapes import described, rule
 _URI = (
     r"^(qemu:///(system|session)|qemu\\+unix:///system(\\?\\S*)?"
     r"|qemu\\+(ssh|libssh|libssh2|tls|tcp)://([A-Za-z0-9._-]+@)?[A-Za-z0-9._:\\[\\]-]+(:[0-9]{1,5})?/system(\\?\\S*)?"
-    r"|test:///default|test:///\\S+\\.xml|simulated://[A-Za-z0-9.-]+([/?]\\S*)?)$"
+    r"|test:///default|test:///\\S+\\.xml|simulated://[A-Za-z0-9.-]+([/?]\\S*)?"
+    r"|kubevirt:(//[^\\s?]+)?(\\?kubeconfig=\\S+)?)$"
 )
 _ADDRESS = "^([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\\\.[0-7]$"
 _INTERFACE = "^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$"
@@ -104,7 +105,47 @@ _NETWORKS: dict[str, Patch] = {
     },
 }
 
+_SAYS_SOMETHING = {
+    "storagePool": "self.storagePool != 'default'",
+    "network": "self.network != 'default'",
+    "reservedMemoryMib": "self.reservedMemoryMib != 1024",
+    "scrubCommand": "self.scrubCommand != ''",
+    "externalInterface": "self.externalInterface != ''",
+    "retired": "self.retired.size() > 0",
+    "externalAddresses": "self.externalAddresses.size() > 0",
+    "networks": "self.networks.size() > 0",
+    "allowEmulation": "self.allowEmulation",
+    "keepOnVfio": "self.keepOnVfio",
+}
+"""Fields that mean nothing on a KubeVirt cluster, and when they say something: the API server has filled in their defaults."""
+_CLUSTER_RULES = [
+    rule(
+        "!has(self.kubevirt) || self.uri.startsWith('kubevirt:')",
+        "only a host whose uri begins with kubevirt: is a KubeVirt cluster",
+        at="kubevirt",
+    ),
+    *(
+        rule(
+            f"!self.uri.startsWith('kubevirt:') || !has(self.{name}) || !({says_something})",
+            "this is about one machine and its libvirt; a KubeVirt cluster has no use for it",
+            at=name,
+        )
+        for name, says_something in _SAYS_SOMETHING.items()
+    ),
+]
+_CLUSTER: dict[str, Patch] = {
+    "": described("How a KubeVirt cluster is used; only with a uri that begins with kubevirt:."),
+    "namespace": described("Of all machines. Empty: each machine is in the namespace of its VM.", shapes.name()),
+    "gpuResources": {"maxProperties": 100},
+    "gpuResources{}": {"maxLength": 317, "minLength": 1},
+    "claimTemplates": {"maxProperties": 100},
+    "claimTemplates{}": {"maxLength": 253, "minLength": 1},
+    "containerDisks": {"maxProperties": 100},
+    "containerDisks{}": {"maxLength": 1024, "minLength": 1},
+    "nodeLostAfterS": {"minimum": 0, "maximum": 86_400},
+}
 _SPEC: dict[str, Patch] = {
+    "": {RULES: _CLUSTER_RULES},
     "uri": {
         "minLength": 1,
         **shapes.matching(
@@ -134,6 +175,7 @@ _SPEC: dict[str, Patch] = {
     "retired": {"maxItems": 1000},
     "retired[]": _pci_address(),
     **_NETWORKS,
+    **below("kubevirt", _CLUSTER),
 }
 
 GPU_HOST = (below("spec", _SPEC),)
