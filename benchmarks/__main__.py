@@ -1,4 +1,4 @@
-"""`python -m benchmarks [control-plane|fleet|box]`; without a word all of them, in modest sizes."""
+"""`python -m benchmarks [control-plane|fleet|kubernetes|box]`; without a word all but kubernetes, in modest sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from benchmarks import box, control_plane, fleet
+from benchmarks import box, control_plane, fleet, kubernetes
 from benchmarks.report import print_machine, say
 from benchmarks.rig import BenchError
 from provisioner.model.errors import HikubeError
@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fleet.run(sizes=MODEST_FLEETS, rounds=1, start_vms=min(MODEST_FLEETS))
         if chosen.which == "fleet":
             fleet.run(sizes=chosen.vms, stores=chosen.stores, rounds=chosen.rounds, start_vms=chosen.start_vms)
+        if chosen.which == "kubernetes":
+            kubernetes.run(vms=chosen.vms, rounds=chosen.rounds, idle_objects=chosen.idle_objects, idle_s=chosen.idle_s)
         if chosen.which in (None, "box"):
             box.run(rounds=chosen.rounds or box.ROUNDS)
     except (BenchError, HikubeError) as error:
@@ -47,8 +49,17 @@ def _parser() -> argparse.ArgumentParser:
     fleets.add_argument("--vms", type=_sizes, default=fleet.SIZES, help="two sizes, comma-separated (500,5000); 2 GPUs each")
     fleets.add_argument("--stores", type=lambda text: tuple(text.split(",")), default=fleet.STORES, help="memory,sqlite")
     fleets.add_argument("--start-vms", type=int, default=fleet.START_VMS, help="of the fleet started over (%(default)s)")
+    cluster = which.add_parser("kubernetes", help="1,000 claims on a real API server, beside a bare loop; needs `make tools`")
+    cluster.add_argument("--vms", type=int, default=kubernetes.VMS, help="(%(default)s)")
+    cluster.add_argument("--idle-objects", type=int, default=kubernetes.IDLE_OBJECTS, help="0: not measured (%(default)s)")
+    cluster.add_argument("--idle-s", type=float, default=kubernetes.IDLE_S, help="(%(default)s)")
     in_box = which.add_parser("box", help="apply-to-proven beside a bare script, in the GPU host in a box")
-    for each, rounds in ((plane, control_plane.ROUNDS), (fleets, fleet.ROUNDS), (in_box, box.ROUNDS)):
+    for each, rounds in (
+        (plane, control_plane.ROUNDS),
+        (fleets, fleet.ROUNDS),
+        (cluster, kubernetes.ROUNDS),
+        (in_box, box.ROUNDS),
+    ):
         each.add_argument("--rounds", type=int, default=rounds, help="how often each is measured (%(default)s)")
     return parser
 

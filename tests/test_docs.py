@@ -17,8 +17,8 @@ from tests.documents import ROOT, Page, hikube_calls, pages
 
 PAGES = pages()
 EXAMPLES = [Page(path) for path in sorted((ROOT / "examples").glob("*.yaml"))]
-ROOMS = ("benchmarks", "cli", "docs", "examples", "provisioner", "scripts", "templates", "tests")
-WORDED = ("cli", "provisioner", "templates", "tests/simulation")
+ROOMS = ("benchmarks", "cli", "docs", "examples", "provisioner", "scripts", "server", "templates", "tests")
+WORDED = ("cli", "provisioner", "server", "templates", "tests/simulation")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(ROOMS)})/[\w./*-]*\w")
 _WORDS_OF_A_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")

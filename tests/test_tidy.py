@@ -65,7 +65,7 @@ def test_no_drawer_for_odds_and_ends() -> None:
     assert not [path for path in _sources() if path.name in FORBIDDEN_NAMES]
 
 
-@pytest.mark.parametrize("room", ["provisioner", "templates", "cli"])
+@pytest.mark.parametrize("room", ["provisioner", "templates", "server", "cli"])
 def test_every_module_says_why_it_exists(room: str) -> None:
     modules = [path for path in _sources() if path.is_relative_to(ROOT / room)]
     silent = [path for path in modules if not ast.get_docstring(ast.parse(path.read_text()))]

@@ -1,4 +1,4 @@
-"""The fleet that a scenario asks for: simulated hosts, and a GPUHost in the store for each."""
+"""The fleet that a scenario asks for: simulated hosts, a GPUHost in the store for each, and quotas of namespaces."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from provisioner.drivers.simulated.presets import PRESETS
 from provisioner.drivers.simulated.state import DomainConfig, DomainRecord
 from provisioner.model.domain_names import PREFIX
 from provisioner.model.gpu_host import GPUHost, GPUHostSpec
+from provisioner.model.gpu_quota import GPUQuota, GPUQuotaSpec
 from provisioner.model.metadata import Metadata
 from tests.simulation.universe import Universe
 
@@ -27,6 +28,13 @@ def build_hosts(universe: Universe) -> None:
                 _run_stranger(universe, host, f"{PREFIX}other.vm{stranger}", identifiers)
             spec = universe.host_specs[host.name] = GPUHostSpec(uri=host.uri, **hosts.spec)
             universe.store.create(GPUHost(metadata=Metadata(name=host.name), spec=spec))
+
+
+def build_quotas(universe: Universe) -> None:
+    """A GPUQuota `limit` in each namespace that the scenario limits."""
+    for quota in universe.scenario.quotas:
+        metadata = Metadata(name="limit", namespace=quota.namespace)
+        universe.store.create(GPUQuota(metadata=metadata, spec=GPUQuotaSpec(hard=dict(quota.hard))))
 
 
 def _run_stranger(universe: Universe, host: SimulatedHost, name: str, identifiers: SeededIdentifiers) -> None:

@@ -2,6 +2,8 @@
 
     hosts:                        so many of each, by a preset of the simulated fleet, with fields of its hardware changed
       - {count: 12, preset: l40s}
+    quotas:                       what the VMs of some namespaces may have; none, where nothing is said
+      - {namespace: acme, hard: {gpus: 2}}
     hours: 24                     how long, in virtual time
     happenings: 30                how many
     durations: {ssh: [1, 40]}     what takes how long
@@ -38,6 +40,15 @@ class Hosts(BaseModel):
     """How many domains of another store run there when the host is added."""
 
 
+class Quota(BaseModel):
+    """What the VMs of a namespace may have from the beginning."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    namespace: str
+    hard: Mapping[str, int]
+
+
 class Durations(BaseModel):
     """What takes how long on the hosts, in seconds; ranges are drawn anew at each boot. See the simulated fleet's Timing."""
 
@@ -64,6 +75,7 @@ class Scenario(BaseModel):
     name: str
     about: str
     hosts: tuple[Hosts, ...]
+    quotas: tuple[Quota, ...] = ()
     hours: float = Field(gt=0)
     happenings: int = Field(ge=0)
     machines: int = 8

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.simulation.building import build_hosts
+from tests.simulation.building import build_hosts, build_quotas
 from tests.simulation.checks import Check
 from tests.simulation.checks.all import safety_checks
 from tests.simulation.checks.liveness import Ending
@@ -84,6 +84,7 @@ class Trial:
         if self.trace is not None:
             self.trace.follow(universe)
         build_hosts(universe)
+        build_quotas(universe)
         drivers = drivers_now(looker.sight)
         universe.start_process()
         universe.follow(plan(self.scenario, self.seed) if self.happenings is None else self.happenings)

@@ -74,10 +74,7 @@ class Universe:
         self.touched: set[str] = set()
         """Names of the hosts that somebody called since the checks looked last."""
         self.stops: list[tuple[str, str, str]] = []
-        """Host, call and domain of what the controller with the lease did to end domains since the checks looked last.
-
-        Not what it did when it was stopped in the middle of the pass: no lease lasts that long, and there is no fence here.
-        """
+        """Host, call and domain of what the controller with the lease did to end domains since the checks looked last."""
         self.slept_s = 0.0
         """For how long all controllers were stopped because all was quiet."""
         self.pass_began_s = 0.0
@@ -254,7 +251,7 @@ class Universe:
             self._meanwhile(process)
         self._die_if_dead(process)
         self.touched.add(host)  # last: the checks may have looked meanwhile
-        was_away = process.resumes_at_s > self.pass_began_s  # it goes on with what it had decided before
+        was_away = process.resumes_at_s > self.pass_began_s  # in mid-pass, longer than a lease lasts; and no fence is here
         if call in STOPPING and process is self.processes[-1] and not was_away:
             self.stops.append((host, call, subject))
         return True

@@ -11,13 +11,16 @@ from provisioner.lifecycle.virtual_machine.view import VirtualMachineView
 from provisioner.model.gpu_claim import GPUClaim
 from provisioner.model.virtual_machine import VirtualMachine, VMInstance
 from provisioner.planning.placement import Placement
+from provisioner.planning.requests import PlacementRequest
 from tests.simulation.bugs.planting import planted_in
 
 
 @planted_in(reserve, "_claim_all", found_by=("machines-come-right",), scenario="quiet")
-def skip_the_claim(right: Callable[..., bool], view: VirtualMachineView, placement: Placement) -> bool:
+def skip_the_claim(
+    right: Callable[..., bool], view: VirtualMachineView, placement: Placement, request: PlacementRequest
+) -> bool:
     """A VM takes the GPUs that were planned for it, and keeps no claim on them."""
-    done = right(view, placement)
+    done = right(view, placement, request)
     let_go(view)
     return done
 

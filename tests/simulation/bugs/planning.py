@@ -12,6 +12,7 @@ from provisioner.model.metadata import find_condition
 from provisioner.model.virtual_machine import VirtualMachine
 from provisioner.planning import fleet
 from provisioner.planning.fleet import Fleet
+from provisioner.planning.quotas import Tenancy
 from tests.simulation.bugs.planting import planted_in
 
 
@@ -27,6 +28,12 @@ def memory_counts_once_it_runs(right: Callable[..., bool], vm: VirtualMachine) -
     """A VM takes memory of its host from when its domain is started; all that are on their way there are planned for none."""
     started = find_condition(vm.status.conditions, "Started")
     return right(vm) and started is not None and started.status == "True"
+
+
+@planted_in(Tenancy, "used_of", found_by=("namespaces-keep-to-their-quotas",), scenario="quotas")
+def a_vm_counts_as_one_gpu(right: Callable[..., int], self: Tenancy, resource: str) -> int:
+    """Of what a namespace may have, a VM that has several GPUs uses one."""
+    return min(right(self, resource), len(self.users_of(resource, but="")))
 
 
 @planted_in(Fleet, "external_address", found_by=("addresses-are-given-once", "one-address-one-guest"))

@@ -42,6 +42,7 @@ from tests.simulation.checks.quarantine import (
     QuarantineIsLiftedByACheck,
     QuarantineSaysWhy,
 )
+from tests.simulation.checks.quotas import NamespacesKeepToTheirQuotas
 from tests.simulation.checks.readiness import DeadGpusAreTold, ProofIsTrue, ReadyIsClaimed, ReadyIsHandedOver, ReadyRuns
 from tests.simulation.checks.tenants import (
     DisksStayWhatTheyAre,
@@ -88,6 +89,7 @@ def _of_machines() -> tuple[Check, ...]:
         ReadyIsHandedOver(),
         DeadGpusAreTold(),
         CordonedHostsTakeNobody(),
+        NamespacesKeepToTheirQuotas(),
         MemoryIsPromisedOnce(),
         AddressesAreGivenOnce(),
         PublicationsShareNoAddress(),

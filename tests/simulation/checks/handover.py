@@ -122,7 +122,7 @@ class FreedGpusAreClean:
     def __init__(self, uses: Uses, settings: Settings) -> None:
         self._uses, self._settings = uses, settings
         self._given_s: dict[str, float] = {}
-        """By the claim's uid: the last moment in which it was not seen yet that a guest may have its GPU, by the time of day."""
+        """By the claim's uid: the last time of day at which it was not seen yet that a guest may have its GPU."""
         self._scrub: dict[str, str] = {}
         """By the claim's uid: the host's command when it was let go."""
         self._looked_s = 0.0

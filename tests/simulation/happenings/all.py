@@ -11,8 +11,9 @@ from tests.simulation.happenings import (
     hosts,
     operators,
     processes,
+    quotas,
     users,
     watching,
 )
 
-__all__ = ["ACTS", "calls", "devices", "disks", "guests", "hosts", "operators", "processes", "users", "watching"]
+__all__ = ["ACTS", "calls", "devices", "disks", "guests", "hosts", "operators", "processes", "quotas", "users", "watching"]
