@@ -29,7 +29,17 @@ BOX = lab.LabTopology(
 as one with one in a host with one, and side by side on a busy machine even more; test_sizing and the tutorial have several."""
 
 REPLACED = "boxes replaced"
-LONGEST_FIRST = ("passthrough", "hosts_that_change", "staged_trouble", "tenants", "sizing", "tutorial", "external", "contract")
+LONGEST_FIRST = (
+    "passthrough",
+    "hosts_that_change",
+    "staged_trouble",
+    "kubernetes",
+    "tenants",
+    "sizing",
+    "tutorial",
+    "external",
+    "contract",
+)
 """Files that take minutes are handed to workers before those that take seconds, which then even out their ends."""
 
 _keepers: list[Keeper] = []

@@ -28,13 +28,16 @@ ANSWER_CHECK_S = 60.0
 class Operator:
     """What a person at a terminal does and sees."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, *, kubeconfig: Path | None = None) -> None:
+        """With a kubeconfig the store is that cluster, else the rig's file."""
         self.rig = rig
         self._environment = os.environ | {
             "HIKUBE_DATA_DIR": str(rig.database.parent),
             "HIKUBE_CACHE_DIR": str(rig.cache),
             "HIKUBE_CONFIG_DIR": str(rig.database.parent / "config"),
         }
+        if kubeconfig is not None:
+            self._environment |= {"HIKUBE_STORE": "kubernetes", "HIKUBE_KUBECONFIG": str(kubeconfig)}
 
     def types(self, *words: str, exits: int = 0) -> str:
         """Run `hikube …`; its stdout. It must end with that exit code."""

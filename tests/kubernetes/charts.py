@@ -23,6 +23,7 @@ LINKED = "found symbolic link in path"
 """Helm says so of the definitions, of which the chart has no copy."""
 
 OF_RBAC = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+OF_POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 CRDS_APART = ("--set=crds.install=false",)
 EVERYTHING = ("--values", str(ROOT / "tests" / "kubernetes" / "values" / "everything.yaml"))
 """Every optional part switched on, every value set that has no default."""

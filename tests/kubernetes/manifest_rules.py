@@ -160,10 +160,21 @@ def network_is_closed(document: Document, documents: Sequence[Document]) -> Iter
         yield from ("a rule is about every port" for rule in rules if not rule.get("ports"))
 
 
+OF_THE_CLUSTER = frozenset(
+    {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "Namespace",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    }
+)
+
+
 def has_a_namespace(document: Document, _: Sequence[Document]) -> Iterator[str]:
     """What is in a namespace says in which, so that nobody's default decides."""
-    of_the_cluster = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace")
-    if document["kind"] not in of_the_cluster and not document["metadata"].get("namespace"):
+    if document["kind"] not in OF_THE_CLUSTER and not document["metadata"].get("namespace"):
         yield "it names no namespace"
 
 

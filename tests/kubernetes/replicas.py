@@ -17,6 +17,7 @@ from provisioner.drivers.simulated.sandbox import file_connector
 from provisioner.store.kubernetes.leader_lease import NAME
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.processes import Daemon
+from tests.kubernetes.stores import empty, store_of
 
 ROOT = Path(__file__).parents[2]
 HIKUBE = [sys.executable, "-c", "from cli.main import main; main()"]
@@ -111,7 +112,9 @@ class Replicas:
         return Daemon(f"replica-{number}", argv, folder=self._home, environment=self._environment_of_controllers)
 
     def _make_room(self) -> None:
-        """A namespace for the lease, without the lease of somebody who was killed."""
+        """A namespace for the lease, without that of somebody who was killed; and nothing that others have left to be done."""
         if not self._plane.admin.answers(f"/api/v1/namespaces/{NAMESPACE}"):
             self._plane.make_namespace(NAMESPACE)
         self._plane.admin.delete(LEASES)
+        with store_of(self._plane) as store:
+            empty(store, self._plane)

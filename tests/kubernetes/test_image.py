@@ -76,6 +76,7 @@ def hikube(buildah: Buildah, container: str, tmp_path_factory: pytest.TempPathFa
 def account(kinds: ControlPlane, tmp_path: Path) -> Iterator[Path]:
     """The files of the controller's service account, as a kubelet puts them into a pod."""
     with applied(kinds, of_kind(Helm(tmp_path).rendered(), *OF_RBAC)):
+        kinds.admin.delete(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases")  # of somebody who was killed
         yield _files_of_account(kinds, tmp_path)
 
 

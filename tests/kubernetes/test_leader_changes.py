@@ -37,6 +37,7 @@ def scene(kinds: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Scene
         empty(made.store, kinds)
         yield made
         kinds.heal()
+        kinds.admin.delete(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases")
         empty(made.store, kinds)
 
 

@@ -13,9 +13,9 @@ from tests.contract.image_server import ImageServer
 from tests.contract.stores import eventually
 from tests.disk_images import qcow2
 from tests.kubernetes.audit import FORBIDDEN, Right, requests, rights_of
-from tests.kubernetes.charts import NAMESPACE, OF_RBAC, Document, Helm, applied, of_kind
+from tests.kubernetes.charts import NAMESPACE, OF_POLICIES, OF_RBAC, Document, Helm, applied, of_kind
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.kubectl import Kubectl
+from tests.kubernetes.kubectl import Kubectl, Printed
 from tests.kubernetes.replicas import Replicas
 from tests.kubernetes.stores import empty, store_of
 
@@ -84,8 +84,8 @@ RARE = {Right(group, resource, "list"): _EXPIRED for group, resource in _FOLLOWE
 
 @pytest.fixture(scope="module")
 def roles(kinds: ControlPlane, tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Document]]:
-    """The chart's rules in the cluster, and nothing else of it."""
-    documents = of_kind(Helm(tmp_path_factory.mktemp("helm")).rendered(), *OF_RBAC)
+    """The chart's rules and policies in the cluster, and nothing else of it."""
+    documents = of_kind(Helm(tmp_path_factory.mktemp("helm")).rendered(), *OF_RBAC, *OF_POLICIES)
     with applied(kinds, documents):
         yield documents
 
@@ -208,6 +208,22 @@ def test_a_tenant_says_nothing_of_what_became_of_a_vm_and_has_no_gpus_but_throug
     assert 'cannot patch resource "gpuquotas"' in raised.err
     tenant.ok("delete", "virtualmachine/train", "--wait=false")
     kubectl.ok("delete", "gpuquota/team")
+
+
+@pytest.mark.parametrize("annotation", ["hikube.cloud/identity", "hikube.cloud/accepted"])
+def test_a_tenant_cannot_say_that_her_vm_is_another_one(tenant, kubectl, annotation):
+    def annotate(user: Kubectl, value: str, *more: str) -> Printed:
+        return user("annotate", "virtualmachine/train", f"{annotation}{value}", *more)
+
+    tenant.ok("apply", "--filename", "-", stdin=MACHINE)
+    assert eventually(lambda: "is set by hikube alone" in annotate(tenant, "=forged", "--dry-run=server").err)
+    forged = MACHINE.replace("annotations: {", f"annotations: {{{annotation}: forged, ").replace("train", "other")
+    assert "is set by hikube alone" in tenant("apply", "--filename", "-", stdin=forged).err
+    assert annotate(kubectl, "=known").code == 0
+    assert "is set by hikube alone" in annotate(tenant, "=forged", "--overwrite").err
+    assert tenant("label", "virtualmachine/train", "team=red").code == 0
+    assert (annotate(tenant, "-").code == 0) == (annotation == "hikube.cloud/accepted")
+    kubectl.ok("delete", "virtualmachine/train")
 
 
 def test_whoever_may_view_a_namespace_sees_its_vms_and_changes_none(kubectl, roles):

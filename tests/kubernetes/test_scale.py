@@ -18,7 +18,7 @@ from provisioner.store.mirror import Mirror
 from tests.contract.stores import resized
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.leaders import Scene
-from tests.kubernetes.stores import store_of
+from tests.kubernetes.stores import empty, store_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
@@ -36,6 +36,8 @@ MACHINE = {
 @pytest.fixture
 def crowd(kinds: ControlPlane, namespace: str) -> Iterator[str]:
     """The namespace with so many VMs that shall not run; they go at the end."""
+    with store_of(kinds) as store:
+        empty(store, kinds)
     collection = COLLECTION.format(namespace=namespace)
     server = ApiServer.from_kubeconfig(kinds.kubeconfig, clock=ManualClock())
 
