@@ -20,8 +20,11 @@ START_LIMIT_S = 60.0
 STOP_LIMIT_S = 90.0
 """An API server that is watched takes up to 60 s."""
 POLL_S = 0.05
-DIE_WITH_THE_TESTS = ("setpriv", "--pdeathsig", "KILL")
-"""Becomes the daemon. Code of ours between fork and exec would be at the mercy of locks that other threads hold."""
+DIE_WITH_THE_TESTS = ("setpriv", "--pdeathsig", "KILL", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
+"""Followed by our pid and the daemon, which it becomes, unless we have died before it could be told of that.
+
+Code of ours between fork and exec would be at the mercy of locks that other threads hold.
+"""
 
 TAIL_LINES = 30
 TAIL_BYTES = 16 * 1024
@@ -49,7 +52,7 @@ class Daemon:
         assert threading.current_thread() is threading.main_thread(), "a daemon dies with the thread that starts it"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*DIE_WITH_THE_TESTS, *self._argv],
+                [*DIE_WITH_THE_TESTS, str(os.getpid()), *self._argv],
                 cwd=self._folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
