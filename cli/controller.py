@@ -1,7 +1,7 @@
 """`hikube controller`: the control loop in the foreground, until SIGTERM or Ctrl-C. One per store.
 
-a file      one process; a second one is refused
-a cluster   any number of processes: one leads, behind a fence, the others wait for its lease
+    a file      one process; a second one is refused
+    a cluster   any number of processes: one leads, behind a fence, the others wait for its lease
 
 With `--listen` it shows how it does, from before it leads until it has ended.
 """

@@ -1,9 +1,11 @@
 """What one process of `hikube controller` shows: health and metrics, over HTTP, from before it leads until it has ended.
 
-with ControllerService(address, …) as service:
-    service.health.waits()                          a replica that waits is ready, and says so
-    loop = build_controller(service.counted(store), observer=…service.steps…, measures=service.measures)
-    with service.showing(loop): loop.run_forever(stop)
+    with ControllerService(address, …) as service:
+        service.health.waits()                          a replica that waits is ready, and says so
+        loop = build_controller(service.counted(store), observer=…service.steps…, measures=service.measures)
+        with service.showing(loop): loop.run_forever(stop)
+
+Nothing is served outside of the `with`.
 """
 
 from __future__ import annotations

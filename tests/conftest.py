@@ -1,7 +1,12 @@
-"""The end of every test run: what could not run here and why, where time went, and whether KVM was used."""
+"""The end of every test run: what could not run here and why, where time went, and whether KVM was used.
+
+And its beginning: whoever runs the tests in the background has them ignore Ctrl-C, and every command that they start inherits
+that; commands under test shall be as they are at a terminal.
+"""
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 import pytest
@@ -11,6 +16,12 @@ from provisioner.lab.accelerator import probe_kvm
 
 NAMES_SHOWN = 12
 SLOW_FILE_S = 10.0
+
+
+def pytest_configure() -> None:
+    """In every worker."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
