@@ -33,7 +33,12 @@ class Replicas:
     def __init__(
         self, plane: ControlPlane, home: Path, *, count: int, kubeconfig: Path | None = None, listen: str = ""
     ) -> None:
-        """Controllers are whoever `kubeconfig` says, and show how they do at `listen`; commands are the administrator's."""
+        """Controllers are whoever `kubeconfig` says, and show how they do at `listen`; commands are the administrator's.
+
+        Effects: what other tests have left in the cluster goes, or it would be worked on.
+        """
+        with store_of(plane) as store:
+            empty(store, plane)
         self._plane = plane
         self._home = home
         self._environment = {
@@ -112,9 +117,7 @@ class Replicas:
         return Daemon(f"replica-{number}", argv, folder=self._home, environment=self._environment_of_controllers)
 
     def _make_room(self) -> None:
-        """A namespace for the lease, without that of somebody who was killed; and nothing that others have left to be done."""
+        """A namespace for the lease, without that of somebody who was killed."""
         if not self._plane.admin.answers(f"/api/v1/namespaces/{NAMESPACE}"):
             self._plane.make_namespace(NAMESPACE)
         self._plane.admin.delete(LEASES)
-        with store_of(self._plane) as store:
-            empty(store, self._plane)
