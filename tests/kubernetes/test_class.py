@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cli.cluster import NAMESPACE
@@ -56,7 +57,7 @@ def _controller(plane: ControlPlane, home: Path, name: str) -> Daemon:
 def _holder(plane: ControlPlane, lease: str) -> str:
     try:
         return str(plane.admin.get(f"{LEASES}/{lease}")["spec"].get("holderIdentity") or "")
-    except Exception:  # noqa: BLE001 - not made yet
+    except httpx.HTTPStatusError:  # not made yet
         return ""
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from provisioner.clocks import ManualClock
 from provisioner.model import errors
-from provisioner.store.kubernetes.rate import Rate
+from provisioner.rate import Rate
 from provisioner.store.kubernetes.refusals import is_expired, refusal, refused_event
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from provisioner.model.errors import (
     NotAllowed,
     NotFound,
 )
+from provisioner.rate import Rate
 
 if TYPE_CHECKING:
     from provisioner.drivers.kubevirt.uri import ClusterAddress
@@ -63,7 +63,7 @@ class Api:
         self._client = client.ApiClient(configuration)
         self._client.user_agent = FIELD_MANAGER
         self._request_timeout_s = request_timeout_s
-        self._rate = _Rate(clock)
+        self._rate = Rate(clock, per_s=REQUESTS_PER_S, burst=BURST)
         self.url: str = configuration.host
 
     @classmethod
@@ -205,25 +205,6 @@ class Api:
     def _away(self, error: Exception) -> HostUnreachable:
         is_late = isinstance(error, urllib3.exceptions.ReadTimeoutError)
         return (HostTimeout if is_late else HostUnreachable)(f"the API server {self.url} does not answer", why=str(error))
-
-
-class _Rate:
-    """A bucket of tokens; whoever is over it waits a moment."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._tokens = float(BURST)
-        self._filled_s = clock.monotonic_s()
-        self._lock = threading.Lock()
-
-    def take(self) -> None:
-        with self._lock:
-            now_s = self._clock.monotonic_s()
-            self._tokens = min(BURST, self._tokens + (now_s - self._filled_s) * REQUESTS_PER_S) - 1.0
-            self._filled_s = now_s
-            wait_s = -self._tokens / REQUESTS_PER_S
-        if wait_s > 0:
-            self._clock.sleep(wait_s)
 
 
 def _is_in_a_pod() -> bool:

@@ -21,11 +21,11 @@ from provisioner.model.classes import CLASSED
 from provisioner.model.clock import timestamp
 from provisioner.model.errors import Conflict, ControllerBusy, HikubeError, NotFound, StoreUnavailable
 from provisioner.model.kinds import WORDS
+from provisioner.rate import Rate
 from provisioner.store.kubernetes import acceptance
 from provisioner.store.kubernetes.api_server import APPLY_PATCH, MERGE_PATCH
 from provisioner.store.kubernetes.documents import WRITTEN
 from provisioner.store.kubernetes.paths import path_of
-from provisioner.store.kubernetes.rate import Rate
 from provisioner.store.protocol import Event
 
 if TYPE_CHECKING:

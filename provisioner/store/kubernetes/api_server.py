@@ -18,7 +18,7 @@ import urllib3
 from kubernetes import client, config
 
 from provisioner.model.errors import InvalidInput, NotAllowed, StoreUnavailable
-from provisioner.store.kubernetes.rate import Rate
+from provisioner.rate import Rate
 from provisioner.store.kubernetes.refusals import refusal
 
 if TYPE_CHECKING:
